@@ -1,0 +1,198 @@
+/* Context, errors, log lines and automatic names. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/context.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+typedef struct strata__name_count {
+    struct strata__name_count *next;
+    char *prefix;
+    int used;
+} name_count;
+
+static const struct {
+    const char *text;
+    int exit_code;
+} statuses[] = {
+#define STATUS(name, exit, words) [name] = {words, exit},
+    STRATA_STATUS_LIST(STATUS)
+#undef STATUS
+};
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {
+#define DTYPE(id, text, bytes) [id] = {text, bytes},
+    STRATA_DTYPE_LIST(DTYPE)
+#undef DTYPE
+};
+
+const char *strata_status_text(strata_status status)
+{
+    return (size_t)status < sizeof statuses / sizeof *statuses ? statuses[status].text : "unknown";
+}
+
+int strata_status_exit_code(strata_status status)
+{
+    return (size_t)status < sizeof statuses / sizeof *statuses ? statuses[status].exit_code : 70;
+}
+
+const char *strata_dtype_name(strata_dtype dtype)
+{
+    return (size_t)dtype < sizeof dtypes / sizeof *dtypes ? dtypes[dtype].name : "unknown";
+}
+
+size_t strata_dtype_size(strata_dtype dtype)
+{
+    return (size_t)dtype < sizeof dtypes / sizeof *dtypes ? dtypes[dtype].size : 0;
+}
+
+bool strata_dtype_from_name(const char *name, strata_dtype *dtype)
+{
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        if (strcmp(name, dtypes[i].name) == 0) {
+            *dtype = (strata_dtype)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+strata_status strata__fail(strata_context *ctx, strata_status status, const char *format, ...)
+{
+    if (ctx->status != STRATA_OK)
+        return status;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(ctx->message, sizeof ctx->message, format, arguments);
+    va_end(arguments);
+    for (char *c = ctx->message; *c; c++) {
+        if (*c == '\n')
+            *c = ' ';
+    }
+    ctx->status = status;
+    return status;
+}
+
+static void print_line(const char *level, const char *format, va_list arguments)
+{
+    char line[STRATA__MESSAGE_SIZE];
+    vsnprintf(line, sizeof line, format, arguments);
+    fprintf(stderr, "strata: %s%s\n", level, line);
+}
+
+void strata__warn(strata_context *ctx, const char *format, ...)
+{
+    if (ctx->verbosity < 1)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    print_line("warning: ", format, arguments);
+    va_end(arguments);
+}
+
+void strata__inform(strata_context *ctx, const char *format, ...)
+{
+    if (ctx->verbosity < 2)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    print_line("", format, arguments);
+    va_end(arguments);
+}
+
+strata_context *strata__context_new(void)
+{
+    strata_context *ctx = calloc(1, sizeof *ctx);
+    if (ctx) {
+        ctx->error_rank = -1;
+        ctx->verbosity = 1;
+        ctx->seed = 1;
+    }
+    return ctx;
+}
+
+int64_t strata__context_free(strata_context *ctx)
+{
+    if (!ctx)
+        return 0;
+    strata__names_reset(ctx);
+    int64_t left = ctx->memory.live_blocks;
+    strata__memory_trim(ctx);
+    free(ctx);
+    return left;
+}
+
+static name_count *name_find(strata_context *ctx, const char *prefix)
+{
+    for (name_count *name = ctx->names; name; name = name->next) {
+        if (strcmp(name->prefix, prefix) == 0)
+            return name;
+    }
+    name_count *name = strata__alloc(ctx, sizeof *name);
+    if (!name)
+        return NULL;
+    *name = (name_count){.next = ctx->names, .prefix = strata__strdup(ctx, prefix)};
+    if (!name->prefix) {
+        strata__free(ctx, name);
+        return NULL;
+    }
+    ctx->names = name;
+    return name;
+}
+
+char *strata__unique_name(strata_context *ctx, const char *prefix)
+{
+    name_count *name = name_find(ctx, prefix);
+    if (!name)
+        return NULL;
+    int number = name->used++;
+    return number ? strata__format(ctx, "%s_%d", prefix, number) : strata__strdup(ctx, prefix);
+}
+
+void strata__names_reset(strata_context *ctx)
+{
+    while (ctx->names) {
+        name_count *next = ctx->names->next;
+        strata__free(ctx, ctx->names->prefix);
+        strata__free(ctx, ctx->names);
+        ctx->names = next;
+    }
+}
+
+/*
+ * Keras's two substitutions: `_` between any character and [A-Z][a-z]+, then `_` between [a-z] and [A-Z];
+ * all in lower case. Two passes because the second one sees what the first one made.
+ */
+char *strata__snake_case(strata_context *ctx, const char *class_name)
+{
+    size_t length = strlen(class_name);
+    char *first = strata__alloc(ctx, 2 * length + 1), *second = strata__alloc(ctx, 4 * length + 1);
+    if (!first || !second) {
+        strata__free(ctx, first);
+        strata__free(ctx, second);
+        return NULL;
+    }
+    size_t n = 0, m = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)class_name[i];
+        if (!isalnum(c) && c != '_')
+            continue;
+        if (n > 0 && isupper(c) && islower((unsigned char)class_name[i + 1]))
+            first[n++] = '_';
+        first[n++] = (char)c;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && islower((unsigned char)first[i - 1]) && isupper((unsigned char)first[i]))
+            second[m++] = '_';
+        second[m++] = (char)tolower((unsigned char)first[i]);
+    }
+    second[m] = '\0';
+    strata__free(ctx, first);
+    return second;
+}

@@ -1,0 +1,82 @@
+/* The context: everything that belongs to one use of the library. There is no global state. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_BASE_CONTEXT_H
+#define STRATA_BASE_CONTEXT_H
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <strata/types.h>
+
+/* Owned by the rooms below, in the order in which they are taken down: last first. */
+struct strata__mesh;  /* mesh/mesh.h */
+struct strata__tape;  /* tensor/tape.h */
+struct strata__scope; /* tensor/tensor.h */
+struct strata__arena; /* mesh/arena.h */
+struct strata__name_count;
+
+#define STRATA__MESSAGE_SIZE 1024
+#define STRATA__SIZE_CLASSES 256
+
+/* Counted memory: a free list for each size class, so that a steady step asks the system for nothing. */
+typedef struct strata__memory {
+    struct strata__block *free[STRATA__SIZE_CLASSES];
+    int64_t live_blocks;        /* handed out and not yet freed */
+    int64_t live_bytes;         /* their sizes */
+    int64_t peak_bytes;         /* highest live_bytes */
+    int64_t system_bytes;       /* taken from the system, free lists included */
+    int64_t system_allocations; /* how often the system was asked */
+} strata__memory;
+
+struct strata_context {
+    strata_status status;               /* the first error is kept */
+    char message[STRATA__MESSAGE_SIZE]; /* one line: object, value, remedy */
+    int error_rank;                     /* rank that saw it; -1: not known to be one rank's own */
+    strata__memory memory;
+    struct strata__name_count *names; /* automatic names: prefix -> next number */
+    int verbosity;                    /* 0 errors, 1 warnings, 2 information */
+    uint64_t seed;                    /* of weights, sample order and dropout masks */
+    uint64_t step;                    /* training steps done; part of every random key of a step */
+    int nesting;                      /* depth of layer calls; 0: outside */
+    bool training;                    /* value of `training` of the enclosing call */
+    struct strata__mesh *mesh;
+    struct strata__tape *tape;   /* the recording tape, or NULL */
+    struct strata__scope *scope; /* owner of tensors made now */
+    struct strata__arenas *arenas; /* trainable variables' flat storage, state/arenas.h */
+};
+
+/*
+ * Errors. The first one is kept and later ones are ignored until strata_error_clear(). A message is one line
+ * that names the object, the value and the remedy, without a trailing newline.
+ */
+strata_status strata__fail(strata_context *ctx, strata_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Passes a status up. */
+#define STRATA_TRY(call)                                                                           \
+    do {                                                                                           \
+        strata_status status_ = (call);                                                            \
+        if (status_ != STRATA_OK)                                                                  \
+            return status_;                                                                        \
+    } while (0)
+
+/* One line on stderr, on rank 0 only (the log knows the rank once there is a mesh). */
+void strata__warn(strata_context *ctx, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void strata__inform(strata_context *ctx, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* A context without mesh: for the base room and its tests. NULL when memory is short. */
+strata_context *strata__context_new(void);
+
+/* Frees the pool and the context; returns the number of blocks that were still handed out. */
+int64_t strata__context_free(strata_context *ctx);
+
+/* "dense", "dense_1", …: the next automatic name for a prefix. Owned by the caller. */
+char *strata__unique_name(strata_context *ctx, const char *prefix);
+void strata__names_reset(strata_context *ctx);
+
+/* snake_case of a class name by Keras's rule: Conv2D -> conv2d, ReLU -> re_lu. Owned by the caller. */
+char *strata__snake_case(strata_context *ctx, const char *class_name);
+
+#endif
