@@ -12,7 +12,6 @@
 struct strata__mesh;  /* mesh/mesh.h */
 struct strata__tape;  /* tensor/tape.h */
 struct strata__scope; /* tensor/tensor.h */
-struct strata__arena; /* mesh/arena.h */
 struct strata__name_count;
 
 #define STRATA__MESSAGE_SIZE 1024
@@ -42,7 +41,7 @@ struct strata_context {
     struct strata__mesh *mesh;
     struct strata__tape *tape;   /* the recording tape, or NULL */
     struct strata__scope *scope; /* owner of tensors made now */
-    struct strata__arenas *arenas; /* trainable variables' flat storage, state/arenas.h */
+    struct strata__variables *variables; /* state/variables.h */
 };
 
 /*
