@@ -1,0 +1,231 @@
+/* The tape: recording ops and walking back through them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tensor/tape.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+strata_status strata__tape_begin(strata_context *ctx, strata__complete *complete, void *user)
+{
+    if (ctx->tape)
+        return strata__fail(ctx, STRATA_INVALID,
+                            "a tape is recording already; end it with strata_tape_gradient() first");
+    strata__tape *tape = strata__alloc(ctx, sizeof *tape);
+    if (!tape)
+        return STRATA_NO_MEMORY;
+    *tape = (strata__tape){.complete = complete, .user = user};
+    ctx->tape = tape;
+    return STRATA_OK;
+}
+
+strata_status strata_tape_begin(strata_context *ctx)
+{
+    if (!ctx->scope)
+        return strata__fail(ctx, STRATA_INVALID,
+                            "strata_tape_begin() outside a scope; call strata_scope_begin() first");
+    return strata__tape_begin(ctx, NULL, NULL);
+}
+
+void strata_tape_watch(strata_tensor *tensor)
+{
+    if (tensor)
+        tensor->wants_gradient = true;
+}
+
+strata_tensor *strata_tensor_gradient(const strata_tensor *tensor)
+{
+    return tensor ? tensor->gradient : NULL;
+}
+
+static bool any_wants(int count, strata_tensor *const *tensors)
+{
+    for (int i = 0; i < count; i++) {
+        if (strata__wants(tensors[i]))
+            return true;
+    }
+    return false;
+}
+
+strata__node *strata__record(strata_context *ctx, const char *op, strata__gradient_function *gradient,
+                             int input_count, strata_tensor *const *inputs, int output_count,
+                             strata_tensor *const *outputs, size_t saved_size)
+{
+    if (!ctx->tape || !outputs[0] || outputs[0]->symbolic || !any_wants(input_count, inputs))
+        return NULL;
+    size_t head = sizeof(strata__node) + (size_t)input_count * sizeof *inputs;
+    head = (head + STRATA__ALIGNMENT - 1) & ~(size_t)(STRATA__ALIGNMENT - 1);
+    strata__node *node = strata__calloc(ctx, 1, head + saved_size);
+    if (!node)
+        return NULL;
+    node->previous = ctx->tape->last;
+    node->op = op;
+    node->gradient = gradient;
+    node->input_count = input_count;
+    node->output_count = output_count;
+    node->inputs = (strata_tensor **)(void *)(node + 1);
+    node->saved = saved_size ? (char *)node + head : NULL;
+    for (int i = 0; i < input_count; i++) {
+        node->inputs[i] = inputs[i];
+        if (inputs[i] && inputs[i]->variable)
+            inputs[i]->uses++;
+    }
+    for (int i = 0; i < output_count; i++) {
+        node->outputs[i] = outputs[i];
+        outputs[i]->wants_gradient = true;
+    }
+    ctx->tape->last = node;
+    return node;
+}
+
+/* --- gradients of single tensors --- */
+
+float *strata__gradient_into(strata_tensor *input, float *beta)
+{
+    if (!strata__wants(input))
+        return NULL;
+    if (input->sink) {
+        *beta = input->sink_filled ? 1.0f : 0.0f;
+        input->sink_filled = true;
+        return input->sink;
+    }
+    *beta = 1.0f;
+    if (!input->gradient) {
+        *beta = 0.0f;
+        strata_tensor *gradient = strata__tensor_like(input);
+        input->gradient = gradient ? strata_tensor_keep(gradient) : NULL;
+    } else if (input->gradient->buffer->references > 1) {
+        strata_tensor *own = strata__tensor_like(input);
+        if (own) {
+            memcpy(own->data, input->gradient->data,
+                   (size_t)strata__local_count(input) * sizeof(float));
+            strata_tensor_release(input->gradient);
+            input->gradient = strata_tensor_keep(own);
+        }
+    }
+    return input->gradient ? input->gradient->data : NULL;
+}
+
+static void accumulate(float *into, float beta, const float *from, int64_t count)
+{
+    if (beta == 0.0f) {
+        memcpy(into, from, (size_t)count * sizeof *into);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        into[i] += from[i];
+}
+
+void strata__gradient_give(strata_tensor *input, strata_tensor *gradient)
+{
+    if (!strata__wants(input) || !gradient)
+        return;
+    if (!input->sink && !input->gradient) {
+        /* A view: the arriving gradient keeps its own life, the memory is shared until somebody adds to it. */
+        strata_tensor *view = strata__tensor_view(gradient, &input->shape);
+        input->gradient = view ? strata_tensor_keep(view) : NULL;
+        return;
+    }
+    float beta;
+    float *into = strata__gradient_into(input, &beta);
+    if (into)
+        accumulate(into, beta, gradient->data, strata__local_count(input));
+}
+
+/* --- the walk --- */
+
+static strata_status seed(strata_tensor *target, strata_tensor *upstream)
+{
+    if (upstream) {
+        strata__gradient_give(target, upstream);
+        return STRATA_OK;
+    }
+    float beta;
+    float *ones = strata__gradient_into(target, &beta);
+    int64_t count = strata__local_count(target);
+    for (int64_t i = 0; ones && i < count; i++)
+        ones[i] = (beta == 0.0f ? 0.0f : ones[i]) + 1.0f;
+    return STRATA_OK;
+}
+
+static bool has_gradient(const strata__node *node)
+{
+    for (int i = 0; i < node->output_count; i++) {
+        if (node->outputs[i]->gradient)
+            return true;
+    }
+    return false;
+}
+
+static void count_down_variables(strata__tape *tape, strata__node *node)
+{
+    for (int i = 0; i < node->input_count; i++) {
+        strata_tensor *input = node->inputs[i];
+        if (input && input->variable && --input->uses == 0 && tape->complete)
+            tape->complete(tape->user, input->variable);
+    }
+}
+
+static void drop_gradients(strata__node *node)
+{
+    for (int i = 0; i < node->output_count; i++) {
+        strata_tensor_release(node->outputs[i]->gradient);
+        node->outputs[i]->gradient = NULL;
+    }
+}
+
+strata_status strata__tape_backward(strata_context *ctx, int count, strata_tensor *const *targets,
+                                    strata_tensor *const *upstream)
+{
+    strata__tape *tape = ctx->tape;
+    ctx->tape = NULL; /* gradients of gradients are not recorded */
+    for (int i = 0; i < count; i++) {
+        if (targets[i] && targets[i]->wants_gradient)
+            seed(targets[i], upstream ? upstream[i] : NULL);
+    }
+    for (strata__node *node = tape->last; node; node = node->previous) {
+        if (has_gradient(node) && ctx->status == STRATA_OK)
+            node->gradient(ctx, node);
+        drop_gradients(node);
+        count_down_variables(tape, node);
+    }
+    ctx->tape = tape;
+    return ctx->status;
+}
+
+void strata__tape_free(strata_context *ctx)
+{
+    strata__tape *tape = ctx->tape;
+    if (!tape)
+        return;
+    while (tape->last) {
+        strata__node *previous = tape->last->previous;
+        strata__free(ctx, tape->last);
+        tape->last = previous;
+    }
+    strata__free(ctx, tape);
+    ctx->tape = NULL;
+}
+
+strata_status strata_tape_gradient(strata_context *ctx, int count, strata_tensor *const *targets,
+                                   strata_tensor *const *upstream)
+{
+    if (!ctx->tape)
+        return strata__fail(ctx, STRATA_INVALID,
+                            "strata_tape_gradient() without a tape; call strata_tape_begin() first");
+    strata_status status = strata__tape_backward(ctx, count, targets, upstream);
+    strata__tape_free(ctx);
+    return status;
+}
+
+strata__tape *strata__tape_pause(strata_context *ctx)
+{
+    strata__tape *tape = ctx->tape;
+    ctx->tape = NULL;
+    return tape;
+}
+
+void strata__tape_resume(strata_context *ctx, strata__tape *paused)
+{
+    ctx->tape = paused;
+}

@@ -1,0 +1,295 @@
+/* Tensors: making, viewing and releasing them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tensor/tensor.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+struct strata__scope {
+    struct strata__scope *outer;
+    strata_tensor *tensors; /* newest first */
+};
+
+int64_t strata__product(const strata_shape *shape, int first, int last)
+{
+    int64_t product = 1;
+    for (int i = first; i < last; i++)
+        product *= shape->dims[i];
+    return product;
+}
+
+int64_t strata__local_count(const strata_tensor *tensor)
+{
+    return strata__product(&tensor->local, 0, tensor->local.rank);
+}
+
+bool strata__shape_equal(const strata_shape *a, const strata_shape *b)
+{
+    return a->rank == b->rank &&
+           memcmp(a->dims, b->dims, (size_t)(a->rank > 0 ? a->rank : 0) * sizeof *a->dims) == 0;
+}
+
+const char *strata__shape_text(const strata_shape *shape, char text[STRATA__SHAPE_TEXT])
+{
+    size_t n = (size_t)snprintf(text, STRATA__SHAPE_TEXT, "(");
+    for (int i = 0; i < shape->rank; i++) {
+        const char *comma = i + 1 < shape->rank ? ", " : shape->rank == 1 ? "," : "";
+        if (shape->dims[i] == STRATA_NONE)
+            n += (size_t)snprintf(text + n, STRATA__SHAPE_TEXT - n, "None%s", comma);
+        else
+            n += (size_t)snprintf(text + n, STRATA__SHAPE_TEXT - n, "%lld%s",
+                                  (long long)shape->dims[i], comma);
+    }
+    snprintf(text + n, STRATA__SHAPE_TEXT - n, ")");
+    return text;
+}
+
+/* --- buffers --- */
+
+static strata__buffer *buffer_new(strata_context *ctx, size_t bytes, void *borrowed)
+{
+    strata__buffer *buffer = strata__alloc(ctx, sizeof *buffer);
+    if (!buffer)
+        return NULL;
+    *buffer = (strata__buffer){.references = 1, .borrowed = borrowed != NULL, .data = borrowed};
+    if (!borrowed)
+        buffer->data = strata__alloc(ctx, bytes);
+    if (!buffer->data) {
+        strata__free(ctx, buffer);
+        return NULL;
+    }
+    return buffer;
+}
+
+static void buffer_release(strata_context *ctx, strata__buffer *buffer)
+{
+    if (!buffer || --buffer->references > 0)
+        return;
+    if (!buffer->borrowed)
+        strata__free(ctx, buffer->data);
+    strata__free(ctx, buffer);
+}
+
+/* --- scopes --- */
+
+static void scope_link(strata_tensor *tensor)
+{
+    struct strata__scope *scope = tensor->ctx->scope;
+    tensor->scope = scope;
+    if (!scope)
+        return;
+    tensor->next = scope->tensors;
+    if (scope->tensors)
+        scope->tensors->previous = tensor;
+    scope->tensors = tensor;
+}
+
+static void scope_unlink(strata_tensor *tensor)
+{
+    if (!tensor->scope)
+        return;
+    if (tensor->previous)
+        tensor->previous->next = tensor->next;
+    else
+        tensor->scope->tensors = tensor->next;
+    if (tensor->next)
+        tensor->next->previous = tensor->previous;
+    tensor->previous = tensor->next = NULL;
+    tensor->scope = NULL;
+}
+
+void strata_scope_begin(strata_context *ctx)
+{
+    struct strata__scope *scope = strata__alloc(ctx, sizeof *scope);
+    if (!scope)
+        return;
+    *scope = (struct strata__scope){.outer = ctx->scope};
+    ctx->scope = scope;
+}
+
+void strata_scope_end(strata_context *ctx)
+{
+    struct strata__scope *scope = ctx->scope;
+    if (!scope)
+        return;
+    while (scope->tensors) {
+        strata_tensor *tensor = scope->tensors;
+        scope_unlink(tensor);
+        strata_tensor_release(tensor);
+    }
+    ctx->scope = scope->outer;
+    strata__free(ctx, scope);
+}
+
+strata_tensor *strata_tensor_keep(strata_tensor *tensor)
+{
+    if (tensor && tensor->scope)
+        scope_unlink(tensor);
+    else if (tensor)
+        tensor->references++;
+    return tensor;
+}
+
+strata_tensor *strata__tensor_share(strata_tensor *tensor)
+{
+    if (tensor)
+        tensor->references++;
+    return tensor;
+}
+
+void strata_tensor_release(strata_tensor *tensor)
+{
+    if (!tensor || --tensor->references > 0)
+        return;
+    scope_unlink(tensor);
+    strata_tensor_release(tensor->gradient);
+    strata_tensor_release(tensor->mask);
+    strata_tensor_release(tensor->logits);
+    buffer_release(tensor->ctx, tensor->buffer);
+    strata__free(tensor->ctx, tensor);
+}
+
+/* --- making tensors --- */
+
+/* Fills in local sizes and offsets from the global shape, the layout and this rank's place in the mesh. */
+static void place(strata_tensor *tensor)
+{
+    const strata__mesh *mesh = tensor->ctx->mesh;
+    tensor->local = tensor->shape;
+    int last = tensor->shape.rank - 1;
+    if (tensor->symbolic || last < 0 || !mesh)
+        return;
+    if (tensor->layout.batch) {
+        const strata__group *group = &mesh->groups[STRATA__BATCH];
+        strata__piece piece = strata__piece_of(tensor->shape.dims[0], group->size, group->rank);
+        tensor->local.dims[0] = piece.count;
+        tensor->first_sample = piece.first;
+    }
+    if (tensor->layout.split) {
+        strata__piece piece = strata__piece_of(tensor->shape.dims[last], mesh->cols, mesh->col);
+        tensor->local.dims[last] = piece.count;
+        tensor->first_feature = piece.first;
+    }
+}
+
+static strata_tensor *tensor_new(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
+                                 strata__layout layout)
+{
+    strata_tensor *tensor = strata__calloc(ctx, 1, sizeof *tensor);
+    if (!tensor)
+        return NULL;
+    *tensor = (strata_tensor){
+        .ctx = ctx, .references = 1, .dtype = dtype, .shape = *shape, .layout = layout};
+    for (int i = 0; i < shape->rank; i++)
+        tensor->symbolic |= shape->dims[i] == STRATA_NONE;
+    place(tensor);
+    scope_link(tensor);
+    return tensor;
+}
+
+static strata_tensor *with_memory(strata_tensor *tensor, void *borrowed)
+{
+    if (!tensor || tensor->symbolic)
+        return tensor;
+    size_t bytes = (size_t)strata__local_count(tensor) * strata_dtype_size(tensor->dtype);
+    tensor->buffer = buffer_new(tensor->ctx, bytes, borrowed);
+    if (!tensor->buffer) {
+        strata_tensor_release(tensor);
+        return NULL;
+    }
+    tensor->data = tensor->buffer->data;
+    return tensor;
+}
+
+strata_tensor *strata__tensor_new(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
+                                  strata__layout layout)
+{
+    return with_memory(tensor_new(ctx, dtype, shape, layout), NULL);
+}
+
+strata_tensor *strata__tensor_borrow(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
+                                     strata__layout layout, void *data)
+{
+    return with_memory(tensor_new(ctx, dtype, shape, layout), data);
+}
+
+/* A result of a symbolic operand is symbolic even where its own shape is fully known. */
+static strata_tensor *derived(const strata_tensor *like, strata_dtype dtype, const strata_shape *shape)
+{
+    strata_tensor *tensor = tensor_new(like->ctx, dtype, shape, like->layout);
+    if (tensor)
+        tensor->symbolic |= like->symbolic;
+    return tensor;
+}
+
+strata_tensor *strata__tensor_shaped(const strata_tensor *like, strata_dtype dtype, const strata_shape *shape)
+{
+    return with_memory(derived(like, dtype, shape), NULL);
+}
+
+strata_tensor *strata__tensor_like(const strata_tensor *like)
+{
+    return strata__tensor_shaped(like, STRATA_FLOAT32, &like->shape);
+}
+
+strata_tensor *strata__tensor_view(strata_tensor *tensor, const strata_shape *shape)
+{
+    strata_tensor *view = derived(tensor, tensor->dtype, shape);
+    if (!view || view->symbolic)
+        return view;
+    view->buffer = tensor->buffer;
+    view->buffer->references++;
+    view->data = tensor->data;
+    return view;
+}
+
+int64_t strata__first_element(const strata_tensor *tensor)
+{
+    return tensor->first_sample * strata__product(&tensor->shape, 1, tensor->shape.rank);
+}
+
+strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype, strata_shape shape, const void *data)
+{
+    if (ctx->status != STRATA_OK)
+        return NULL;
+    strata_tensor *tensor = strata__tensor_new(ctx, dtype, &shape, (strata__layout){0});
+    if (!tensor)
+        return NULL;
+    memcpy(tensor->data, data, (size_t)strata__local_count(tensor) * strata_dtype_size(dtype));
+    return strata_tensor_keep(tensor);
+}
+
+strata_tensor *strata_tensor_batch_from(strata_context *ctx, strata_dtype dtype, strata_shape shape,
+                                        const void *data)
+{
+    if (ctx->status != STRATA_OK)
+        return NULL;
+    strata_tensor *tensor = strata__tensor_new(ctx, dtype, &shape, (strata__layout){.batch = true});
+    if (!tensor)
+        return NULL;
+    size_t size = strata_dtype_size(dtype);
+    memcpy(tensor->data, (const char *)data + (size_t)strata__first_element(tensor) * size,
+           (size_t)strata__local_count(tensor) * size);
+    return strata_tensor_keep(tensor);
+}
+
+strata_shape strata_tensor_shape(const strata_tensor *tensor)
+{
+    return tensor->shape;
+}
+
+strata_shape strata_tensor_local_shape(const strata_tensor *tensor)
+{
+    return tensor->local;
+}
+
+strata_dtype strata_tensor_dtype(const strata_tensor *tensor)
+{
+    return tensor->dtype;
+}
+
+const void *strata_tensor_data(const strata_tensor *tensor)
+{
+    return tensor->data;
+}
