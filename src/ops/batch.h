@@ -1,0 +1,29 @@
+/* Contractions over the batch axis: all of them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_OPS_BATCH_H
+#define STRATA_OPS_BATCH_H
+
+#include "tensor/tensor.h"
+
+/*
+ * Weight and bias gradients, batch statistics, sums of losses and metrics all pass here, so that a reproducible mode has one place
+ * to live. "Part": the sum over this rank's samples only, reduced later by the arenas. "Total": summed over the batch axis of the
+ * mesh, Collective there. Rows are samples × inner positions.
+ */
+
+/* c (k × n) = beta·c + aᵀ·b, a (rows × k), b (rows × n): gradient of a kernel. Part. */
+void strata__batch_product_part(const float *a, const float *b, int64_t rows, int64_t k, int64_t n, float beta, float *c);
+
+/* out (n) = beta·out + Σ_rows a (rows × n): gradient of a bias. Part. */
+void strata__batch_sum_part(const float *a, int64_t rows, int64_t n, float beta, float *out);
+
+/* out (n) = Σ over rows of all ranks, in double. Total. */
+void strata__batch_sum_total(strata_context *ctx, const float *a, int64_t rows, int64_t n, double *out);
+
+/* values[i] ← Σ over ranks. Short; for sums and counts that the caller formed over local samples with strata__batch_dot. Total. */
+void strata__batch_total(strata_context *ctx, double *values, int count);
+
+/* Σ a[i]·b[i] in double over local samples; b NULL: Σ a[i]. Part. */
+double strata__batch_dot_part(const float *a, const float *b, int64_t count);
+
+#endif

@@ -1,0 +1,100 @@
+/* Operations that layers and losses share; those for users stand in strata/ops.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_OPS_OPS_H
+#define STRATA_OPS_OPS_H
+
+#include <strata/ops.h>
+
+#include "base/fields.h"
+#include "base/random.h"
+#include "tensor/tape.h"
+
+/*
+ * How an op is written: (1) NULL or failed operands → NULL; (2) check and infer the global shape, error in Keras's words with
+ * `who` (a layer's name) in front; (3) strata__tensor_new/like/shaped → return it as it is when symbolic; (4) compute on the local
+ * piece (may be empty); (5) strata__record(), fill node->saved. Kernels with loops are separate static functions on plain
+ * pointers and sizes. Sums over the batch only through ops/batch.h.
+ */
+
+/* --- layout (ops/layout.c) --- */
+
+/* The whole feature axis on every column, gathered over cols; the tensor itself when it is whole. Gradient: the own columns. Collective on cols. */
+strata_tensor *strata__whole(strata_tensor *x);
+/* The own columns of a whole feature axis. Gradient: gathered. Local / Collective on cols. */
+strata_tensor *strata__split(strata_tensor *x);
+
+/* --- activations (ops/activations.c) --- */
+
+extern const strata__family strata__activation_family; /* 18 functions, classes with config (negative_slope, …) */
+typedef struct strata__activation {
+    strata__object object; /* class NULL: linear */
+} strata__activation;
+strata_tensor *strata__activate(strata_tensor *x, const strata__object *activation);
+/* Whether it works on pieces of the feature axis: all but softmax and log_softmax over the last axis. */
+bool strata__activation_local(const strata__object *activation, int rank);
+/* softmax over several axes with an optional bool mask (masked: −1e9 before, 0 after). */
+strata_tensor *strata__softmax(strata_tensor *x, int axis_count, const int *axes, strata_tensor *mask);
+/* relu(x, negative_slope, max_value (NaN: none), threshold). */
+strata_tensor *strata__relu(strata_tensor *x, double negative_slope, double max_value, double threshold);
+
+/* --- products (ops/dense.c): y = activation(x · kernel + bias) over the last axis --- */
+
+/*
+ * kernel: whole (k × n) or sharded (kernel->matrix): then rows are gathered along `rows`, x is gathered over `cols` when split, and y
+ * is split over cols. bias (n) whole or split alike; may be NULL. A relu, or any activation whose gradient follows from y, is
+ * fused. Gradient: dx = dy·Wᵀ (summed over cols), dW = xᵀ·dy (summed over rows), db = Σ dy.
+ */
+strata_tensor *strata__dense(const char *who, strata_tensor *x, strata_tensor *kernel, strata_tensor *bias,
+                             const strata__object *activation);
+
+/* rows of the table: indices (any shape, int32 or int64) → (…, d). table whole or sharded (V over rows gathered, d over cols). Out of range: error. */
+strata_tensor *strata__embedding(const char *who, strata_tensor *indices, strata_tensor *table);
+
+/* --- convolution and pooling (ops/convolution.c, ops/pooling.c), channels-last inside; rank 1 to 3 --- */
+
+typedef struct strata__window {
+    int rank; /* spatial axes */
+    int64_t size[3], strides[3], dilation[3];
+    int64_t before[3], after[3]; /* zero padding */
+    bool channels_first;
+} strata__window;
+
+/* Output size and padding of one axis by Keras's rule for "valid", "same", "causal". false: no output (size ≤ 0). */
+bool strata__window_axis(int64_t n, int64_t size, int64_t stride, int64_t dilation, const char *padding,
+                         int64_t *out, int64_t *before, int64_t *after);
+
+/* kernel (k…, c/groups, filters), whole or sharded by filters; bias (filters) or NULL; activation fused where oneDNN can. */
+strata_tensor *strata__convolution(const char *who, strata_tensor *x, strata_tensor *kernel, strata_tensor *bias,
+                                   const strata__window *window, int64_t groups, const strata__object *activation);
+/* kernel (k…, c, multiplier) → channels c·multiplier + m. */
+strata_tensor *strata__depthwise_convolution(const char *who, strata_tensor *x, strata_tensor *kernel,
+                                             strata_tensor *bias, const strata__window *window,
+                                             const strata__object *activation);
+strata_tensor *strata__max_pooling(const char *who, strata_tensor *x, const strata__window *window);
+strata_tensor *strata__average_pooling(const char *who, strata_tensor *x, const strata__window *window); /* divides by real cells */
+strata_tensor *strata__global_average_pooling(strata_tensor *x, int rank, bool channels_first, bool keepdims);
+
+/* --- normalization (ops/normalization.c) --- */
+
+/*
+ * Batch normalization over all axes but `axis`, population variance of the whole global batch (sums over the batch axis of the mesh).
+ * mask: bool without the feature axis, or NULL. training: moments come out in mean and variance (dim), whole; else they go in.
+ */
+strata_tensor *strata__batch_normalization(strata_tensor *x, int axis, strata_tensor *gamma, strata_tensor *beta,
+                                           strata_tensor *mean, strata_tensor *variance, double epsilon,
+                                           strata_tensor *mask, bool training);
+strata_tensor *strata__layer_normalization(strata_tensor *x, int axis_count, const int *axes, strata_tensor *gamma,
+                                           strata_tensor *beta, double epsilon, bool rms_scaling);
+
+/* --- dropout (ops/dropout.c): x·mask/(1−rate); the mask of element i of the global batch depends on (key, i) only --- */
+
+/* noise_shape: NULL, or one entry an axis, STRATA_NONE = the input's size. */
+strata_tensor *strata__dropout(strata_tensor *x, double rate, const strata_shape *noise_shape, strata__key key);
+
+/* --- shapes (ops/shapes.c) --- */
+
+strata_tensor *strata__transpose(strata_tensor *x, const int *permutation);
+/* Keras's merge rule: dims of 1 inserted after the batch axis where ranks differ. */
+strata_tensor *strata__expand_like(strata_tensor *x, int rank);
+
+#endif
