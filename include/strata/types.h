@@ -50,11 +50,25 @@ STRATA_EXPORT size_t strata_dtype_size(strata_dtype dtype);
 /** Finds an element type by its Keras name; false if there is none of that name. Local. */
 STRATA_EXPORT bool strata_dtype_from_name(const char *name, strata_dtype *dtype);
 
-/** Sizes of the axes, outermost first; data are row-major. A size may be STRATA_NONE. */
+/**
+ * Sizes of the axes, outermost first; data are row-major. A size may be STRATA_NONE. Write STRATA_SHAPE(28, 28), or plain
+ * {28, 28} in a layer's configuration: there a rank of 0 beside a first size that is not 0 is counted up to the first 0.
+ */
 typedef struct strata_shape {
-    int rank;
     int64_t dims[STRATA_MAX_RANK];
+    int rank;
 } strata_shape;
+
+#ifndef __cplusplus
+/** A shape from its sizes: STRATA_SHAPE(32, 32, 3). */
+#define STRATA_SHAPE(...)                                                                          \
+    ((strata_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),             \
+                    .dims = {__VA_ARGS__}})
+
+/** The shape of a scalar, and no shape at all (None). */
+#define STRATA_SCALAR ((strata_shape){.rank = 0})
+#define STRATA_NO_SHAPE {.rank = -1}
+#endif
 
 #ifdef __cplusplus
 }
