@@ -41,7 +41,9 @@ struct strata_context {
     struct strata__mesh *mesh;
     struct strata__tape *tape;   /* the recording tape, or NULL */
     struct strata__scope *scope; /* owner of tensors made now */
-    struct strata__variables *variables; /* state/variables.h */
+    strata_variable *variables;            /* all of them, newest first; state/variable.h */
+    strata_layer *layers;                  /* all of them, newest first; layers/layer.h */
+    struct strata__list *custom_classes;   /* registered layer classes; layers/layer.h */
 };
 
 /*

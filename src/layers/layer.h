@@ -1,0 +1,92 @@
+/* Layers from the inside: instances, their variables, calls and the graph that symbolic calls form. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_LAYERS_LAYER_H
+#define STRATA_LAYERS_LAYER_H
+
+#include <strata/layer.h>
+
+#include "base/fields.h"
+#include "ops/ops.h"
+#include "state/variable.h"
+
+/* A growing list of pointers. */
+typedef struct strata__list {
+    int count, room;
+    void **items;
+} strata__list;
+bool strata__list_add(strata_context *ctx, strata__list *list, void *item);
+void strata__list_free(strata_context *ctx, strata__list *list);
+
+/* One symbolic call: a node of the graph. Owned by the layer; its tensors are kept for it. */
+typedef struct strata__graph_call {
+    strata_layer *layer;
+    int index;         /* how many calls of the layer came before */
+    int training;      /* the explicit argument: 1, 0 or −1 */
+    int input_count, output_count;
+    strata_tensor **inputs, **outputs;
+} strata__graph_call;
+
+typedef struct strata__sublayer {
+    char *attribute;
+    strata_layer *layer;
+} strata__sublayer;
+
+/* A Mean found again by name: Σ value and count over this rank's samples, totalled over the mesh when read. */
+typedef struct strata__layer_metric {
+    char *name;
+    double total, count;
+} strata__layer_metric;
+
+struct strata_layer {
+    strata_context *ctx;
+    strata_layer *next; /* in the context's list */
+    const strata_layer_class *class;
+    strata__class described; /* the class as the field tables see it */
+    void *config;
+    char *name;
+    char *path; /* prefix of variable paths */
+    void *state;
+    bool built, building, trainable;
+    bool mask_warned;
+    int build_count;
+    strata_shape *build_shapes;
+    strata__list trainable_store, non_trainable_store; /* strata_variable, by add_weight's argument */
+    strata__list sublayers;                            /* strata__sublayer */
+    strata__list losses;                               /* strata_tensor of the last pass, in its scope */
+    strata__list metrics;                              /* strata__layer_metric */
+    strata__list calls;                                /* strata__graph_call */
+    strata__object activity_regularizer;
+    int spec_count;
+    strata_input_spec specs[STRATA_MAX_RANK];
+    /* Built-in classes with a JSON form that is not their field table's: the model room's, InputLayer, Lambda. */
+    json_t *(*to_json)(strata_layer *layer);
+};
+
+/* add_weight with what built-in layers need besides: where the elements lie. */
+strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *weight, strata__placement placement);
+
+/* The class of a Keras name or alias, or a registered "package>name"; NULL without an error. */
+const strata_layer_class *strata__layer_class_find(strata_context *ctx, const char *name);
+/* X-list of src/layers/layers.def as a table. */
+extern const strata_layer_class *const strata__layer_classes[];
+extern const int strata__layer_class_count;
+
+/* From {"class_name", "config", …}; config keys are checked. build_config is not used: shapes come from the graph. */
+strata_layer *strata__layer_from_json(strata_context *ctx, const json_t *object);
+json_t *strata__layer_config_json(strata_layer *layer);   /* get_config; new reference */
+json_t *strata__layer_serialize(strata_layer *layer);     /* with module and class_name; new reference */
+
+/* Frees all layers of the context, their graphs and variables. Collective on the mesh. */
+void strata__layers_free(strata_context *ctx);
+
+/* Calls visit(user, layer, attribute path) for the layer and everything under it, depth first in the order of `weights`. */
+typedef void strata__visit(void *user, strata_layer *layer);
+void strata__layer_walk(strata_layer *layer, strata__visit *visit, void *user);
+
+/* Common members of a configuration; NULL where the class has no such row. */
+void *strata__config_member(const strata_layer *layer, const char *field);
+
+/* Regularized losses are variables' own; this forms Σ of every loss of a layer as one scalar part, see training. */
+strata_tensor *strata__layer_total_loss(strata_layer *layer);
+
+#endif
