@@ -12,6 +12,7 @@
 struct strata__mesh;  /* mesh/mesh.h */
 struct strata__tape;  /* tensor/tape.h */
 struct strata__scope; /* tensor/tensor.h */
+struct strata__onednn; /* ops/onednn.h */
 struct strata__name_count;
 
 #define STRATA__MESSAGE_SIZE 1024
@@ -43,7 +44,9 @@ struct strata_context {
     struct strata__scope *scope; /* owner of tensors made now */
     strata_variable *variables;            /* all of them, newest first; state/variable.h */
     strata_layer *layers;                  /* all of them, newest first; layers/layer.h */
+    struct strata__function *functions;    /* registered for Lambda; layers/core/lambda.c */
     struct strata__list *custom_classes;   /* registered layer classes; layers/layer.h */
+    struct strata__onednn *onednn;         /* engine and cached primitives; ops/onednn.h */
 };
 
 /*
@@ -79,5 +82,8 @@ void strata__names_reset(strata_context *ctx);
 
 /* snake_case of a class name by Keras's rule: Conv2D -> conv2d, ReLU -> re_lu. Owned by the caller. */
 char *strata__snake_case(strata_context *ctx, const char *class_name);
+
+/* The same into `text` of `size` bytes, cut where it does not fit; 2 · strlen + 2 always fit. Returns its length. */
+size_t strata__snake_case_into(const char *class_name, char *text, size_t size);
 
 #endif
