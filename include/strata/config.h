@@ -32,6 +32,7 @@ typedef struct strata_field {
     bool exclusive_min, exclusive_max;   /**< the bound itself is refused */
     const char *choices;                 /**< for text: "valid|same"; compared without case */
     const struct strata__family *family; /**< for text that names an object: initializer, … */
+    bool json;        /**< for text: holds JSON of any kind, "-1" or "[1, 2]"; files have the value itself */
     bool repeat;      /**< for ints: 0 is not a value, it repeats the entry before */
     int64_t fill;     /**< for ints with `repeat`: the value when all entries are 0 */
     bool fill_is_none; /**< for ints with `repeat`: all entries 0 is null (strides = pool_size) */

@@ -78,8 +78,8 @@ typedef struct strata_layer_class {
 /** A configuration with the defaults in front of the caller's members. */
 #define STRATA_CONFIG(id, ...)                                                                     \
     (&(strata_##id##_config){strata_##id##_defaults, ##__VA_ARGS__})
-/** A layer object, to be called several times or added to a Sequential: STRATA_LAYER(ctx, dense, .units = 4). */
-#define STRATA_LAYER(ctx, id, ...)                                                                 \
+/** A layer object, to be called several times or added to a Sequential: STRATA_NEW_LAYER(ctx, dense, .units = 4). */
+#define STRATA_NEW_LAYER(ctx, id, ...)                                                             \
     strata_layer_new(ctx, &strata_##id##_class, STRATA_CONFIG(id, ##__VA_ARGS__))
 /** A new layer applied to one tensor. */
 #define STRATA_APPLY(id, x, ...)                                                                   \

@@ -7,7 +7,13 @@
 
 #include "base/fields.h"
 #include "ops/ops.h"
+#include "state/initializer.h"
 #include "state/variable.h"
+
+/* The row of activity_regularizer, for classes whose files have it only when it is set. */
+#define STRATA_LAYER_ACTIVITY_FIELD(config)                                                        \
+    STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,              \
+                 .omit_default = true, .help = "of the output")
 
 /* A growing list of pointers. */
 typedef struct strata__list {
@@ -76,6 +82,9 @@ strata_layer *strata__layer_from_json(strata_context *ctx, const json_t *object)
 json_t *strata__layer_config_json(strata_layer *layer);   /* get_config; new reference */
 json_t *strata__layer_serialize(strata_layer *layer);     /* with module and class_name; new reference */
 
+/* Frees the names of registered functions. Local. */
+void strata__functions_free(strata_context *ctx);
+
 /* Frees all layers of the context, their graphs and variables. Collective on the mesh. */
 void strata__layers_free(strata_context *ctx);
 
@@ -83,10 +92,10 @@ void strata__layers_free(strata_context *ctx);
 typedef void strata__visit(void *user, strata_layer *layer);
 void strata__layer_walk(strata_layer *layer, strata__visit *visit, void *user);
 
+/* The symbolic tensor of an InputLayer. */
+strata_tensor *strata__input_tensor(strata_layer *layer);
+
 /* Common members of a configuration; NULL where the class has no such row. */
 void *strata__config_member(const strata_layer *layer, const char *field);
-
-/* Regularized losses are variables' own; this forms Σ of every loss of a layer as one scalar part, see training. */
-strata_tensor *strata__layer_total_loss(strata_layer *layer);
 
 #endif

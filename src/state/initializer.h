@@ -25,6 +25,10 @@ typedef struct strata__regularizer_methods {
     bool whole; /* needs the whole matrix (OrthogonalRegularizer): the caller gathers it */
 } strata__regularizer_methods;
 
+/* reg(x) divided by the global batch size, as a float32 scalar part (local samples only when x is a batch), differentiable:
+ * activity regularization. */
+strata_tensor *strata__activity_penalty(const strata__object *regularizer, strata_tensor *x);
+
 /* Methods of a constraint: w → w in place on the whole variable. */
 typedef struct strata__constraint_methods {
     strata_status (*check)(strata_context *ctx, const void *config, const strata_shape *shape, const char *path);

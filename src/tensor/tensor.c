@@ -214,6 +214,17 @@ strata_tensor *strata__tensor_borrow(strata_context *ctx, strata_dtype dtype, co
     return with_memory(tensor_new(ctx, dtype, shape, layout), data);
 }
 
+strata_tensor *strata__tensor_symbolic(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
+                                       strata__layout layout)
+{
+    strata_tensor *tensor = tensor_new(ctx, dtype, shape, layout);
+    if (tensor) {
+        tensor->symbolic = true;
+        tensor->local = tensor->shape;
+    }
+    return tensor;
+}
+
 /* A result of a symbolic operand is symbolic even where its own shape is fully known. */
 static strata_tensor *derived(const strata_tensor *like, strata_dtype dtype, const strata_shape *shape)
 {

@@ -56,6 +56,9 @@ struct strata_tensor {
 /* New tensor in the current scope; contents undefined. Symbolic when the batch size is STRATA_NONE: then no memory. */
 strata_tensor *strata__tensor_new(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
                                   strata__layout layout);
+/* Without values whatever the shape is: an input of a graph. */
+strata_tensor *strata__tensor_symbolic(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
+                                       strata__layout layout);
 /* As `like`: same shape and layout, float32 unless said otherwise by the second form. */
 strata_tensor *strata__tensor_like(const strata_tensor *like);
 strata_tensor *strata__tensor_shaped(const strata_tensor *like, strata_dtype dtype, const strata_shape *shape);

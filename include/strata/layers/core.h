@@ -49,6 +49,54 @@ typedef struct strata_dense_config {
 extern STRATA_EXPORT const strata_layer_class strata_dense_class;
 #define strata_dense(x, ...) STRATA_APPLY(dense, x, __VA_ARGS__)
 
+/** An activation function as a layer. */
+typedef struct strata_activation_config {
+    const char *activation; /**< notation; required */
+    STRATA_LAYER_COMMON
+} strata_activation_config;
+#define strata_activation_defaults STRATA_LAYER_DEFAULTS
+extern STRATA_EXPORT const strata_layer_class strata_activation_class;
+#define strata_activation(x, ...) STRATA_APPLY(activation, x, __VA_ARGS__)
+
+/**
+ * Rows of a table: whole numbers (…) → (…, output_dim). Floats are truncated. A number outside 0 … input_dim−1 is an error that
+ * names the sample. Weight: embeddings (input_dim, output_dim).
+ */
+typedef struct strata_embedding_config {
+    int64_t input_dim, output_dim; /**< required */
+    const char *embeddings_initializer;
+    const char *embeddings_regularizer;
+    const char *embeddings_constraint;
+    bool mask_zero; /**< 0 is padding: the output carries a mask */
+    STRATA_LAYER_COMMON
+} strata_embedding_config;
+#define strata_embedding_defaults .embeddings_initializer = "uniform", STRATA_LAYER_DEFAULTS
+extern STRATA_EXPORT const strata_layer_class strata_embedding_class;
+#define strata_embedding(x, ...) STRATA_APPLY(embedding, x, __VA_ARGS__)
+
+/** A function of one tensor made of operations (strata/ops.h); gradients and shapes follow from them. */
+typedef strata_tensor *strata_lambda_function(strata_tensor *x, void *user);
+
+/**
+ * Wraps such a function as a layer. Files hold its registered name (strata_register_function), never code; a Lambda without one
+ * cannot be saved.
+ */
+typedef struct strata_lambda_config {
+    strata_lambda_function *function; /**< or give its registered name */
+    void *user;                       /**< passed on; must outlive the layer */
+    const char *function_name;        /**< "package>name" of a registered function */
+    strata_shape output_shape;        /**< without the batch axis: checked against the result; default: not checked */
+    strata_lambda_function *mask;     /**< mask of the output from the input's mask; default: none */
+    const char *arguments;            /**< JSON object, kept for files; must be {} or NULL: use `user` */
+    STRATA_LAYER_COMMON
+} strata_lambda_config;
+#define strata_lambda_defaults .output_shape = STRATA_NO_SHAPE, STRATA_LAYER_DEFAULTS
+extern STRATA_EXPORT const strata_layer_class strata_lambda_class;
+#define strata_lambda(x, ...) STRATA_APPLY(lambda, x, __VA_ARGS__)
+/** Makes a function known to files as "package>name". The name is copied. Local. */
+STRATA_EXPORT strata_status strata_register_function(strata_context *ctx, const char *name,
+                                                     strata_lambda_function *function, void *user);
+
 #ifdef __cplusplus
 }
 #endif

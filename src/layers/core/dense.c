@@ -21,12 +21,11 @@ static const strata_field fields[] = {
                  .help = "of the kernel"),
     STRATA_FIELD(config, bias_regularizer, .family = &strata__regularizer_family,
                  .help = "of the bias"),
-    STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,
-                 .omit_default = true, .help = "of the output"),
     STRATA_FIELD(config, kernel_constraint, .family = &strata__constraint_family,
                  .help = "of the kernel"),
     STRATA_FIELD(config, bias_constraint, .family = &strata__constraint_family,
                  .help = "of the bias"),
+    STRATA_LAYER_ACTIVITY_FIELD(config),
 };
 
 typedef struct state {

@@ -1,0 +1,303 @@
+/* Calling a layer: checks, build, features, masks, losses, and the graph of symbolic calls. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/memory.h"
+#include "layers/input_spec.h"
+#include "layers/layer.h"
+#include "state/initializer.h"
+
+strata_tensor *strata_tensor_mask(const strata_tensor *tensor)
+{
+    return tensor ? tensor->mask : NULL;
+}
+
+void strata_tensor_set_mask(strata_tensor *tensor, strata_tensor *mask)
+{
+    if (!tensor || tensor->mask == mask)
+        return;
+    strata__tensor_share(mask);
+    strata_tensor_release(tensor->mask);
+    tensor->mask = mask;
+}
+
+strata_layer *strata_tensor_layer(const strata_tensor *tensor)
+{
+    return tensor && tensor->origin ? ((strata__graph_call *)tensor->origin)->layer : NULL;
+}
+
+/* --- build --- */
+
+static strata_status build(strata_layer *layer, int count, const strata_shape *shapes)
+{
+    if (layer->built)
+        return STRATA_OK;
+    layer->build_shapes = strata__alloc(layer->ctx, (size_t)count * sizeof *shapes);
+    if (!layer->build_shapes)
+        return STRATA_NO_MEMORY;
+    memcpy(layer->build_shapes, shapes, (size_t)count * sizeof *shapes);
+    layer->build_count = count;
+    /* Weights must not depend on the batch size, nor get_config on the first batch. */
+    for (int i = 0; i < count; i++) {
+        if (shapes[i].rank > 0)
+            layer->build_shapes[i].dims[0] = STRATA_NONE;
+    }
+    if (layer->class->build)
+        STRATA_TRY(layer->class->build(layer, count, layer->build_shapes));
+    layer->built = true;
+    return layer->ctx->status;
+}
+
+strata_status strata_layer_build(strata_layer *layer, strata_shape input)
+{
+    return layer ? build(layer, 1, &input) : STRATA_INVALID;
+}
+
+static strata_status build_for(strata_layer *layer, int count, strata_tensor *const *inputs)
+{
+    if (layer->built)
+        return STRATA_OK;
+    strata_shape *shapes = strata__alloc(layer->ctx, (size_t)count * sizeof *shapes);
+    if (!shapes)
+        return STRATA_NO_MEMORY;
+    for (int i = 0; i < count; i++)
+        shapes[i] = inputs[i]->shape;
+    strata_status status = build(layer, count, shapes);
+    strata__free(layer->ctx, shapes);
+    return status;
+}
+
+/* --- inputs --- */
+
+static strata_status check_count(const strata_layer *layer, int count)
+{
+    int least = layer->class->min_inputs, most = layer->class->max_inputs;
+    if (least == 0 && most == 0)
+        least = most = 1;
+    if (count >= least && (most < 0 || count <= most))
+        return STRATA_OK;
+    return strata__fail(layer->ctx, STRATA_INVALID,
+                        "Layer \"%s\" expects %s%d input(s), but it received %d input tensors.", layer->name,
+                        most < 0 ? "at least " : "", least, count);
+}
+
+/* Brings the feature axes to what the class works on. A local layer with several inputs takes pieces only if all are pieces alike. */
+static void arrange_features(const strata_layer *layer, int count, strata_tensor **inputs)
+{
+    bool pieces = layer->class->features != STRATA_FEATURES_WHOLE;
+    if (layer->class->features == STRATA_FEATURES_LOCAL) {
+        for (int i = 1; i < count; i++) {
+            pieces &= inputs[i]->layout.split == inputs[0]->layout.split &&
+                      strata__last(&inputs[i]->shape) == strata__last(&inputs[0]->shape);
+        }
+    }
+    for (int i = 0; i < count && !pieces; i++)
+        inputs[i] = strata__whole(inputs[i]);
+}
+
+static void clear_losses(void *user, strata_layer *layer)
+{
+    (void)user;
+    layer->losses.count = 0;
+}
+
+/* --- outputs --- */
+
+/* Σ over outputs of reg(output) / batch size, as an added loss; the sum over the batch is completed over ranks like any loss. */
+static strata_status regularize_activity(strata_layer *layer, int count, strata_tensor **outputs)
+{
+    if (!layer->activity_regularizer.class)
+        return STRATA_OK;
+    for (int i = 0; i < count; i++) {
+        strata_tensor *penalty = strata__activity_penalty(&layer->activity_regularizer, outputs[i]);
+        if (!penalty)
+            return layer->ctx->status;
+        STRATA_TRY(strata_layer_add_loss(layer, penalty));
+    }
+    return STRATA_OK;
+}
+
+static void attach_masks(strata_layer *layer, const strata_call *call, int count, strata_tensor **outputs)
+{
+    strata_tensor *mask = call->count > 0 ? call->inputs[0]->mask : NULL;
+    bool any = false;
+    for (int i = 0; i < call->count; i++)
+        any |= call->inputs[i]->mask != NULL;
+    if (layer->class->compute_mask) {
+        mask = layer->class->compute_mask(layer, call);
+    } else if (!layer->class->passes_mask) {
+        if (any && !layer->class->uses_mask && !layer->mask_warned) {
+            layer->mask_warned = true;
+            strata__warn(layer->ctx,
+                         "Layer '%s' (of type %s) was passed an input with a mask attached to it. However, "
+                         "this layer does not support masking and will therefore destroy the mask "
+                         "information. Downstream layers will not see the mask.",
+                         layer->name, layer->class->name);
+        }
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        if (!outputs[i]->mask)
+            strata_tensor_set_mask(outputs[i], mask);
+    }
+}
+
+/* --- the graph --- */
+
+static strata_tensor **kept_copy(strata_context *ctx, int count, strata_tensor *const *tensors)
+{
+    strata_tensor **copy = strata__alloc(ctx, (size_t)count * sizeof *copy);
+    for (int i = 0; copy && i < count; i++)
+        copy[i] = strata__tensor_share(tensors[i]);
+    return copy;
+}
+
+/* An output that is an input (Identity, Dropout outside training) gets a tensor of its own, to carry its own origin. */
+static void record_call(strata_layer *layer, int count, strata_tensor *const *inputs, int training,
+                        int output_count, strata_tensor **outputs)
+{
+    strata_context *ctx = layer->ctx;
+    strata__graph_call *made = strata__calloc(ctx, 1, sizeof *made);
+    if (!made)
+        return;
+    for (int i = 0; i < output_count; i++) {
+        if (outputs[i]->origin) {
+            strata_tensor *own = strata__tensor_view(outputs[i], &outputs[i]->shape);
+            if (!own)
+                return;
+            strata_tensor_set_mask(own, outputs[i]->mask);
+            outputs[i] = own;
+        }
+    }
+    *made = (strata__graph_call){.layer = layer,
+                                 .index = layer->calls.count,
+                                 .training = training,
+                                 .input_count = count,
+                                 .output_count = output_count,
+                                 .inputs = kept_copy(ctx, count, inputs),
+                                 .outputs = kept_copy(ctx, output_count, outputs)};
+    for (int i = 0; i < output_count; i++) {
+        outputs[i]->origin = made;
+        outputs[i]->origin_index = i;
+    }
+    strata__list_add(ctx, &layer->calls, made);
+}
+
+/* --- the call --- */
+
+static strata_status compute(strata_layer *layer, const strata_call *call, int output_count,
+                             strata_tensor **outputs)
+{
+    strata_context *ctx = layer->ctx;
+    bool outer_training = ctx->training;
+    ctx->training = call->training;
+    ctx->nesting++;
+    strata_status status = STRATA_OK;
+    if (layer->class->call_many)
+        status = layer->class->call_many(layer, call, outputs);
+    else
+        outputs[0] = layer->class->call(layer, call);
+    ctx->nesting--;
+    ctx->training = outer_training;
+    for (int i = 0; status == STRATA_OK && i < output_count; i++) {
+        if (!outputs[i])
+            status = ctx->status ? ctx->status
+                                 : strata__fail(ctx, STRATA_INVALID, "layer '%s' (%s) returned no tensor",
+                                                layer->name, layer->class->name);
+    }
+    return status;
+}
+
+static strata_status call_with(strata_layer *layer, int count, strata_tensor **inputs, int training,
+                               strata_tensor **outputs)
+{
+    strata_context *ctx = layer->ctx;
+    int output_count = layer->class->output_count ? layer->class->output_count : 1;
+    STRATA_TRY(check_count(layer, count));
+    STRATA_TRY(strata__input_spec_check(layer, count, inputs));
+    STRATA_TRY(build_for(layer, count, inputs));
+    STRATA_TRY(strata__input_spec_check(layer, count, inputs));
+    if (ctx->nesting == 0)
+        strata__layer_walk(layer, clear_losses, NULL);
+    arrange_features(layer, count, inputs);
+    strata_call call = {
+        .count = count, .inputs = inputs, .training = training < 0 ? ctx->training : training == 1};
+    STRATA_TRY(ctx->status);
+    STRATA_TRY(compute(layer, &call, output_count, outputs));
+    STRATA_TRY(regularize_activity(layer, output_count, outputs));
+    attach_masks(layer, &call, output_count, outputs);
+    return ctx->status;
+}
+
+strata_status strata_layer_call_many(strata_layer *layer, int count, strata_tensor *const *inputs,
+                                     int training, strata_tensor **outputs)
+{
+    if (!layer)
+        return STRATA_INVALID;
+    strata_context *ctx = layer->ctx;
+    bool symbolic = false;
+    for (int i = 0; i < count; i++) {
+        if (!inputs[i])
+            return STRATA_INVALID;
+        symbolic |= inputs[i]->symbolic;
+    }
+    if (ctx->status != STRATA_OK)
+        return ctx->status;
+    strata_tensor **arranged = strata__alloc(ctx, (size_t)(count + 1) * sizeof *arranged);
+    if (!arranged)
+        return STRATA_NO_MEMORY;
+    memcpy(arranged, inputs, (size_t)count * sizeof *arranged);
+    bool outermost_symbolic = symbolic && ctx->nesting == 0;
+    if (outermost_symbolic)
+        strata_scope_begin(ctx);
+    strata_status status = call_with(layer, count, arranged, training, outputs);
+    if (outermost_symbolic) {
+        if (status == STRATA_OK)
+            record_call(layer, count, inputs, training,
+                        layer->class->output_count ? layer->class->output_count : 1, outputs);
+        strata_scope_end(ctx);
+        if (status == STRATA_OK)
+            status = ctx->status;
+    }
+    strata__free(ctx, arranged);
+    return status;
+}
+
+strata_tensor *strata_layer_call(strata_layer *layer, strata_tensor *input)
+{
+    return strata_layer_call_list(layer, (strata_list){1, &input});
+}
+
+strata_tensor *strata_layer_call_list(strata_layer *layer, strata_list inputs)
+{
+    if (!layer)
+        return NULL;
+    if (layer->class->output_count > 1) {
+        strata__fail(layer->ctx, STRATA_INVALID,
+                     "layer '%s' has %d outputs; use strata_layer_call_many()", layer->name,
+                     layer->class->output_count);
+        return NULL;
+    }
+    strata_tensor *output = NULL;
+    if (strata_layer_call_many(layer, inputs.count, inputs.tensors, -1, &output) != STRATA_OK)
+        return NULL;
+    return output;
+}
+
+strata_tensor *strata_layer_apply(const strata_layer_class *class, const void *config, int count,
+                                  strata_tensor *const *inputs)
+{
+    for (int i = 0; i < count; i++) {
+        if (!inputs[i])
+            return NULL;
+    }
+    if (count == 0)
+        return NULL;
+    strata_layer *layer = strata_layer_new(inputs[0]->ctx, class, config);
+    return strata_layer_call_list(layer, (strata_list){count, inputs});
+}
+
+strata_tensor *strata_layer_apply_list(const strata_layer_class *class, const void *config, strata_list inputs)
+{
+    return strata_layer_apply(class, config, inputs.count, inputs.tensors);
+}
