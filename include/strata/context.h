@@ -1,0 +1,64 @@
+/* The context: options, start and end of the library's use, errors. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_CONTEXT_H
+#define STRATA_CONTEXT_H
+
+#include <mpi.h>
+
+#include <strata/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Options of a context. Zero or NULL: the environment variable, else the default. */
+typedef struct strata_options {
+    const char *mesh; /**< "data=2,rows=2,cols=2"; STRATA_MESH; default: all ranks to data */
+    int64_t seed;     /**< of weights, sample order and dropout; STRATA_SEED; default 1 */
+    int verbosity;    /**< 1 errors only, 2 and warnings (default), 3 and information; STRATA_VERBOSITY */
+    int *argc;        /**< when set: options --mesh, --seed, --verbosity are taken out of the program's arguments */
+    char ***argv;
+} strata_options;
+
+/**
+ * Options from a program's arguments: --mesh=…, --seed=…, --verbosity=… (also as two words) are taken out; the rest is left in
+ * place. The text stays owned by argv. Errors show up in strata_init(). Local.
+ */
+STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
+
+/**
+ * Starts using the library on a communicator, which is duplicated. Calls MPI_Init when nobody has, and strata_finish() then ends MPI.
+ * Never NULL unless memory for the context itself is missing; errors are sticky in it. Collective on comm.
+ */
+STRATA_EXPORT strata_context *strata_init(MPI_Comm comm, strata_options options);
+
+/**
+ * Frees the context with everything made in it; prints the first error, if any, as one line on rank 0; sets *ctx to NULL and
+ * returns the process exit code, the same on every rank (strata_status_exit_code()). Collective on the mesh.
+ */
+STRATA_EXPORT int strata_finish(strata_context **ctx);
+
+/** First error of the context, with its message ("" without one). Local. */
+STRATA_EXPORT strata_status strata_error(const strata_context *ctx);
+STRATA_EXPORT const char *strata_error_message(const strata_context *ctx);
+
+/** Forgets the error, to go on. All ranks must do the same. Local. */
+STRATA_EXPORT void strata_error_clear(strata_context *ctx);
+
+/** Brings errors that one rank alone saw to all ranks: every rank returns the same status. Collective on the mesh. */
+STRATA_EXPORT strata_status strata_agree(strata_context *ctx);
+
+/** Rank and size of the mesh's communicator. Local. */
+STRATA_EXPORT int strata_rank(const strata_context *ctx);
+STRATA_EXPORT int strata_size(const strata_context *ctx);
+
+/** Bytes this rank holds in the library's counted memory now, at most so far, and how often the system was asked for more. Local. */
+typedef struct strata_memory_use {
+    int64_t live_bytes, peak_bytes, system_bytes, system_allocations;
+} strata_memory_use;
+STRATA_EXPORT strata_memory_use strata_memory(const strata_context *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,165 @@
+/* Training: compile, fit, evaluate, predict, callbacks. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_TRAINING_H
+#define STRATA_TRAINING_H
+
+#include <strata/data.h>
+#include <strata/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Most metrics of an output, callbacks of a fit, and numbers in a log line. */
+#define STRATA_MAX_METRICS 8
+#define STRATA_MAX_CALLBACKS 16
+
+/** Arguments of compile, in Keras notation or JSON. */
+typedef struct strata_compile_options {
+    const char *optimizer;                    /**< default "rmsprop" */
+    const char *loss;                         /**< of every output */
+    const char *losses[STRATA_MAX_COLUMNS];   /**< or one an output; NULL: none for that output */
+    double loss_weights[STRATA_MAX_COLUMNS];  /**< all 0: 1 each */
+    const char *metrics[STRATA_MAX_METRICS];  /**< of the only output */
+    const char *weighted_metrics[STRATA_MAX_METRICS];
+    const char *output_metrics[STRATA_MAX_COLUMNS][STRATA_MAX_METRICS]; /**< several outputs: of each */
+    const char *output_weighted_metrics[STRATA_MAX_COLUMNS][STRATA_MAX_METRICS];
+} strata_compile_options;
+#ifndef __cplusplus
+#define strata_compile(model, ...) strata_compile_from(model, &(strata_compile_options){__VA_ARGS__})
+#endif
+/** Errors name the object, the argument and the nearest known name. Collective on the mesh. */
+STRATA_EXPORT strata_status strata_compile_from(strata_model *model, const strata_compile_options *options);
+
+/** Numbers of an epoch or batch, by name, in Keras's order. Valid during the hook. */
+typedef struct strata_logs {
+    int count;
+    const char *const *names;
+    const double *values;
+} strata_logs;
+
+/** The value of that name, or NaN. Local. */
+STRATA_EXPORT double strata_logs_get(const strata_logs *logs, const char *name);
+
+typedef struct strata_callback strata_callback;
+/** Hooks of a callback; unused ones are NULL. Every rank calls them in the same order with the same numbers. */
+struct strata_callback {
+    const char *name;
+    void *state;
+    void (*train_begin)(strata_callback *self, strata_model *model);
+    void (*train_end)(strata_callback *self, strata_model *model, const strata_logs *logs);
+    void (*epoch_begin)(strata_callback *self, strata_model *model, int epoch);
+    void (*epoch_end)(strata_callback *self, strata_model *model, int epoch, const strata_logs *logs);
+    void (*train_batch_begin)(strata_callback *self, strata_model *model, int64_t batch);
+    void (*train_batch_end)(strata_callback *self, strata_model *model, int64_t batch, const strata_logs *logs);
+    void (*test_begin)(strata_callback *self, strata_model *model);
+    void (*test_end)(strata_callback *self, strata_model *model, const strata_logs *logs);
+    void (*test_batch_begin)(strata_callback *self, strata_model *model, int64_t batch);
+    void (*test_batch_end)(strata_callback *self, strata_model *model, int64_t batch, const strata_logs *logs);
+    void (*predict_begin)(strata_callback *self, strata_model *model);
+    void (*predict_end)(strata_callback *self, strata_model *model);
+    void (*predict_batch_begin)(strata_callback *self, strata_model *model, int64_t batch);
+    void (*predict_batch_end)(strata_callback *self, strata_model *model, int64_t batch);
+    void (*destroy)(strata_callback *self); /**< frees state; called when the context ends */
+    bool batch_logs; /**< train_batch_end and test_batch_end want the numbers; else logs is NULL there (summing them costs a collective) */
+    strata_context *ctx;
+    strata_callback *next;
+};
+
+/** Registers a callback of the caller's so that the context destroys it; returns a copy that lives as long. Local. */
+STRATA_EXPORT strata_callback *strata_callback_new(strata_context *ctx, const strata_callback *callback);
+
+/** Built-in callbacks in Keras notation: "EarlyStopping(monitor='val_loss', patience=3)", "ModelCheckpoint('m-{epoch:02d}.keras')",
+ * "CSVLogger('log.csv')", "TerminateOnNaN", "LearningRateScheduler" is made with strata_learning_rate_scheduler(). Local. */
+STRATA_EXPORT strata_callback *strata_callback_from_text(strata_context *ctx, const char *text);
+
+/** Ends training after the current batch, from a callback. Local. */
+STRATA_EXPORT void strata_model_stop_training(strata_model *model);
+
+/** Learning rate of the compiled optimizer; setting it is refused with a schedule. Local. */
+STRATA_EXPORT double strata_model_learning_rate(const strata_model *model);
+STRATA_EXPORT strata_status strata_model_set_learning_rate(strata_model *model, double rate);
+
+/** What fit recorded: one value an epoch by name. Owned by the model, until the next fit. */
+typedef struct strata_history {
+    int epochs;
+    int count;
+    const char *const *names;
+    const double *const *values; /**< values[i][epoch]; NaN where an epoch has none (validation_freq) */
+} strata_history;
+/** Values of that name, or NULL. Local. */
+STRATA_EXPORT const double *strata_history_get(const strata_history *history, const char *name);
+
+typedef struct strata_fit_options {
+    int64_t batch_size;   /**< global; 0: 32 */
+    int epochs;           /**< 0: 1; the final index, not a count, with initial_epoch */
+    int initial_epoch;
+    const char *shuffle;  /**< NULL or "True": every epoch anew; "False"; "batch": whole batches */
+    strata_dataset *validation_data;
+    double validation_split; /**< the last part of the data, cut before shuffling */
+    int64_t validation_batch_size; /**< 0: batch_size */
+    int64_t validation_steps; /**< 0: all */
+    int validation_freq;  /**< every so many epochs; 0: 1 */
+    int64_t steps_per_epoch; /**< 0: all */
+    struct {
+        int64_t class_id;
+        double weight;
+    } class_weight[64];   /**< entries up to the first with weight 0 … given by class_weight_count */
+    int class_weight_count;
+    strata_callback *callbacks[STRATA_MAX_CALLBACKS];
+    const char *verbose;  /**< "auto" (NULL), "0", "1" bar, "2" a line an epoch */
+    const char *resume;   /**< checkpoint file to go on from (written by "Checkpoint('run.h5')") */
+} strata_fit_options;
+#ifndef __cplusplus
+#define strata_fit(model, data, ...) strata_fit_from(model, data, &(strata_fit_options){__VA_ARGS__})
+#endif
+/** Trains. Owned by the model; NULL after an error. Collective on the mesh. */
+STRATA_EXPORT const strata_history *strata_fit_from(strata_model *model, strata_dataset *data,
+                                                    const strata_fit_options *options);
+
+typedef struct strata_evaluate_options {
+    int64_t batch_size; /**< 0: 32 */
+    int64_t steps;      /**< 0: all */
+    const char *verbose;
+    strata_callback *callbacks[STRATA_MAX_CALLBACKS];
+} strata_evaluate_options;
+#ifndef __cplusplus
+#define strata_evaluate(model, data, ...)                                                          \
+    strata_evaluate_from(model, data, &(strata_evaluate_options){__VA_ARGS__})
+#endif
+/** Loss and metrics over the data; owned by the model until the next call; NULL after an error. Collective on the mesh. */
+STRATA_EXPORT const strata_logs *strata_evaluate_from(strata_model *model, strata_dataset *data,
+                                                      const strata_evaluate_options *options);
+
+typedef struct strata_predict_options {
+    int64_t batch_size; /**< 0: 32 */
+    int64_t steps;
+    const char *verbose;
+    strata_callback *callbacks[STRATA_MAX_CALLBACKS];
+} strata_predict_options;
+#ifndef __cplusplus
+#define strata_predict(model, data, outputs, ...)                                                  \
+    strata_predict_from(model, data, outputs, &(strata_predict_options){__VA_ARGS__})
+#endif
+/**
+ * Outputs for all samples, in order: outputs[i] points to room for samples × shape of output i (float32) on rank 0, is NULL on the
+ * others. Collective on the mesh.
+ */
+STRATA_EXPORT strata_status strata_predict_from(strata_model *model, strata_dataset *data, float *const *outputs,
+                                                const strata_predict_options *options);
+
+/** One step on the whole of `data` as one batch; metrics are not reset. Owned by the model. Collective on the mesh. */
+STRATA_EXPORT const strata_logs *strata_train_on_batch(strata_model *model, strata_dataset *data);
+STRATA_EXPORT const strata_logs *strata_test_on_batch(strata_model *model, strata_dataset *data);
+
+/**
+ * One HDF5 file with everything that decides the future of a run: weights, optimizer slots, counters, data cursor, random state. It loads on
+ * any mesh. Collective on the mesh.
+ */
+STRATA_EXPORT strata_status strata_checkpoint_save(strata_model *model, const char *path);
+STRATA_EXPORT strata_status strata_checkpoint_load(strata_model *model, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
