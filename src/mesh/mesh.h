@@ -8,8 +8,9 @@
 #include "base/context.h"
 
 /*
- * Rank (d·rows + r)·cols + c stands at data d, row r, column c. `rows × cols` is one model grid and holds one copy of the
- * weights; the batch is split over data × rows, a split feature axis over cols.
+ * Rank (d·rows + r)·cols + c stands at data d, row r, column c. `rows × cols` is one model grid and
+ * holds one copy of the weights; the batch is split over data × rows, a split feature axis over
+ * cols.
  */
 typedef enum strata__axis {
     STRATA__WORLD, /* every rank of the mesh */
@@ -28,9 +29,12 @@ typedef struct strata__group {
     MPI_Comm node;
     int node_size, node_rank;
     int nodes, node_index; /* nodes that the group spans; which one this is */
-    int lanes;             /* smallest node_size over the nodes; lane l of every node exchanges with its likes */
-    MPI_Comm cross;        /* members with node_rank == mine, one a node, by node_index; NULL comm if node_rank >= lanes */
-    struct strata__exchange *exchange; /* small shared buffer for short reductions on one node, or NULL */
+    int lanes; /* smallest node_size over the nodes; lane l of every node exchanges with its likes
+                */
+    MPI_Comm cross; /* members with node_rank == mine, one a node, by node_index; NULL comm if
+                       node_rank >= lanes */
+    struct strata__exchange
+        *exchange; /* small shared buffer for short reductions on one node, or NULL */
 } strata__group;
 
 typedef struct strata__mesh {
@@ -39,64 +43,97 @@ typedef struct strata__mesh {
     int data, rows, cols;
     int data_index, row, col;
     strata__group groups[STRATA__AXES];
-    int blacs; /* BLACS context of this model grid, see mesh/descriptor.h; -1 on a 1 × 1 grid until it is asked for */
-    int node_limit; /* ranks that may count as one node (STRATA_NODE_RANKS); 0: as many as there are */
+    int blacs; /* BLACS context of this model grid, see mesh/descriptor.h; -1 until it is asked for
+                */
+    int node_limit;   /* most ranks that count as one node (STRATA_NODE_RANKS); 0: as many as there
+                         are */
+    bool share;       /* whether memory may be shared at all (STRATA_SHARED=0 forbids it) */
+    int machine_size; /* ranks of the mesh on this machine, whatever node_limit says */
 } strata__mesh;
 
 /*
- * Lays ctx->mesh out over `comm` (duplicated). `text` is "data=2,rows=2,cols=2", missing axes are 1, except that with no
- * text, or without data=, `data` takes what is left. A product that is not the rank count is STRATA_INVALID with both
- * numbers. Collective on comm; the same result on all ranks.
+ * Lays ctx->mesh out over `comm` (duplicated). `text` is "data=2,rows=2,cols=2", missing axes are
+ * 1, except that with no text, or without data=, `data` takes what is left. A product that is not
+ * the rank count is STRATA_INVALID with both numbers. Rank 0's text and environment hold for all
+ * ranks. Collective on comm; the same result on all ranks.
+ *
+ * STRATA_NODE_RANKS=n cuts each machine into nodes of n ranks, so that one machine stands for
+ * several; STRATA_SHARED=0 gives each rank private copies of what a node would share. Both are for
+ * tests and for machines in trouble.
  */
 strata_status strata__mesh_new(strata_context *ctx, MPI_Comm comm, const char *text);
 void strata__mesh_free(strata_context *ctx); /* Collective. */
 
 /*
- * Agreement: collective on the mesh. If any rank has an error in ctx, all ranks get the error of the lowest such rank (message,
- * status, rank). Never return from a collective function between a test that one rank alone makes and this call.
+ * Agreement: collective on the mesh. If any rank has an error in ctx, all ranks get the error of
+ * the lowest such rank (message, status, rank). Never return from a collective function between a
+ * test that one rank alone makes and this call.
  */
 strata_status strata__agree(strata_context *ctx);
+strata_status strata__agree_on(strata_context *ctx,
+                               strata__axis axis); /* Collective on the group of the axis only. */
 
-/* Ends the job: prints the error with rank and phase on stderr and aborts on the mesh's communicator. For failures inside a step. */
+/* Ends the job: prints the error with rank and phase on stderr and aborts on the mesh's
+ * communicator. For failures inside a step. */
 void strata__abort(strata_context *ctx, const char *phase) __attribute__((noreturn));
 
-/* Piece `index` of `count` items cut into `pieces` blocks of ceil(count / pieces): ScaLAPACK's one-block-a-process rule. */
+/* Piece `index` of `count` items cut into `pieces` blocks of ceil(count / pieces): ScaLAPACK's
+ * one-block-a-process rule. */
 typedef struct strata__piece {
     int64_t first, count;
 } strata__piece;
 strata__piece strata__piece_of(int64_t count, int pieces, int index);
 
-/* Collectives on an axis of the mesh, each a no-op on a group of one. In a step: failures abort (fatal error handler). */
-void strata__sum(strata_context *ctx, strata__axis axis, void *values, int64_t count, strata_dtype dtype);
-void strata__max(strata_context *ctx, strata__axis axis, void *values, int64_t count, strata_dtype dtype);
-void strata__min(strata_context *ctx, strata__axis axis, void *values, int64_t count, strata_dtype dtype);
+/*
+ * Collectives on an axis of the mesh, each a no-op on a group of one. In a step: failures abort
+ * (fatal error handler). All members get bitwise the same result. Of booleans the sum is `any`,
+ * like the maximum.
+ */
+void strata__sum(strata_context *ctx, strata__axis axis, void *values, int64_t count,
+                 strata_dtype dtype);
+void strata__max(strata_context *ctx, strata__axis axis, void *values, int64_t count,
+                 strata_dtype dtype);
+void strata__min(strata_context *ctx, strata__axis axis, void *values, int64_t count,
+                 strata_dtype dtype);
 void strata__broadcast(strata_context *ctx, strata__axis axis, int root, void *data, int64_t bytes);
 void strata__barrier(strata_context *ctx, strata__axis axis);
 
 /*
- * Matrices cut in equal blocks (the last one shorter) over the members of a group; row-major, `whole` (m × n) in all.
- * gather_rows: pieces are consecutive rows; gather_columns: consecutive columns (piece is m × piece_of(n).count).
- * scatter_sum_*: element-wise sum of everybody's `whole`, each keeps its piece.
+ * Matrices cut in equal blocks (the last one shorter) over the members of a group; row-major,
+ * `whole` (m × n) in all. gather_rows: pieces are consecutive rows; gather_columns: consecutive
+ * columns (piece is m × piece_of(n).count). scatter_sum_*: element-wise sum of everybody's `whole`,
+ * each keeps its piece.
  */
-void strata__gather_rows(strata_context *ctx, strata__axis axis, const float *piece, float *whole, int64_t m, int64_t n);
-void strata__gather_columns(strata_context *ctx, strata__axis axis, const float *piece, float *whole, int64_t m, int64_t n);
-void strata__scatter_sum_rows(strata_context *ctx, strata__axis axis, const float *whole, float *piece, int64_t m, int64_t n);
-void strata__scatter_sum_columns(strata_context *ctx, strata__axis axis, const float *whole, float *piece, int64_t m, int64_t n);
+void strata__gather_rows(strata_context *ctx, strata__axis axis, const float *piece, float *whole,
+                         int64_t m, int64_t n);
+void strata__gather_columns(strata_context *ctx, strata__axis axis, const float *piece,
+                            float *whole, int64_t m, int64_t n);
+void strata__scatter_sum_rows(strata_context *ctx, strata__axis axis, const float *whole,
+                              float *piece, int64_t m, int64_t n);
+void strata__scatter_sum_columns(strata_context *ctx, strata__axis axis, const float *whole,
+                                 float *piece, int64_t m, int64_t n);
 
 /*
- * Memory that the members of a group on one node share. Falls back to private memory (shared == false, everyone has a copy of
- * its own) when the window cannot be had or the file system behind it lacks the space. Collective on the group.
+ * Memory that the members of a group on one node share. Falls back to private memory (shared ==
+ * false, everyone has a copy of its own) when the window cannot be had or the file system behind it
+ * lacks the space. The memory starts as zero. Members may ask for different sizes. A node with one
+ * member has nothing to share and counts as shared. Collective on the group.
  */
 typedef struct strata__shared {
-    MPI_Win window;   /* MPI_WIN_NULL when private */
-    bool shared;
-    size_t bytes;     /* of one member's segment */
-    char **segments;  /* [node_size]: base of each member's segment; when private only the own one is set */
+    MPI_Win window;  /* MPI_WIN_NULL when the own segment is private memory */
+    bool shared;     /* the same on all members of the group */
+    size_t bytes;    /* of the own segment */
+    char *own;       /* (bytes) */
+    char **segments; /* [node_size]: base of each member's segment, 64-byte aligned; when private
+                        only the own one is set */
 } strata__shared;
-strata_status strata__shared_new(strata_context *ctx, strata__axis axis, size_t bytes, strata__shared **shared);
-void strata__shared_free(strata_context *ctx, strata__shared *shared);
+strata_status strata__shared_new(strata_context *ctx, strata__axis axis, size_t bytes,
+                                 strata__shared **shared);
+void strata__shared_free(strata_context *ctx,
+                         strata__shared *shared); /* Collective on the group. */
 
-/* A barrier of the group's members on this node through shared flags (yields when it waits), falling back to MPI_Barrier. */
+/* A barrier of the group's members on this node through shared flags (yields when it waits),
+ * falling back to MPI_Barrier. */
 void strata__node_barrier(strata_context *ctx, strata__axis axis);
 
 /* All tags of point-to-point messages. */

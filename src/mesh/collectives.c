@@ -1,0 +1,170 @@
+/* Collectives on an axis: reductions, broadcast and barrier. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "mesh/exchange.h"
+#include "mesh/mesh.h"
+
+/*
+ * Up to this many bytes every member adds up everybody's buffer. Beyond, each adds up its own piece
+ * and shows the result, which costs one more turn but keeps the work of a member independent of
+ * their number.
+ */
+enum { SHORT_BYTES = 4096 };
+
+/* Elements in one MPI call: fits an int for every type, and a power of two keeps the pieces
+ * aligned. */
+enum { MPI_CHUNK = 1 << 28 };
+
+static MPI_Datatype mpi_type(strata_dtype dtype)
+{
+    switch (dtype) {
+    case STRATA_FLOAT32:
+        return MPI_FLOAT;
+    case STRATA_FLOAT64:
+        return MPI_DOUBLE;
+    case STRATA_INT32:
+        return MPI_INT32_T;
+    case STRATA_INT64:
+        return MPI_INT64_T;
+    case STRATA_UINT8:
+    case STRATA_BOOL:
+        return MPI_UINT8_T;
+    }
+    return MPI_DATATYPE_NULL;
+}
+
+/* Members of one node in the order of their ranks, so that all get the same bits. One turn, at most
+ * one buffer. */
+static void reduce_short(strata__group *group, char *values, int count, size_t element,
+                         MPI_Datatype type, MPI_Op op)
+{
+    size_t bytes = (size_t)count * element;
+    memcpy(strata__exchange_own(group->exchange), values, bytes);
+    strata__exchange_turn(group->exchange);
+    memcpy(values, strata__exchange_of(group->exchange, 0), bytes);
+    for (int member = 1; member < group->size; member++)
+        MPI_Reduce_local(strata__exchange_of(group->exchange, member), values, count, type, op);
+}
+
+/* Each member reduces its piece, in the order of the ranks, and shows it to the others. Two turns,
+ * at most one buffer. */
+static void reduce_long(strata__group *group, char *values, int count, size_t element,
+                        MPI_Datatype type, MPI_Op op)
+{
+    strata__exchange *exchange = group->exchange;
+    strata__piece own = strata__piece_of(count, group->size, group->rank);
+    size_t first = (size_t)own.first * element, bytes = (size_t)own.count * element;
+    memcpy(strata__exchange_own(exchange), values, (size_t)count * element);
+    strata__exchange_turn(exchange);
+    memcpy(values + first, (const char *)strata__exchange_of(exchange, 0) + first, bytes);
+    for (int member = 1; member < group->size; member++)
+        MPI_Reduce_local((const char *)strata__exchange_of(exchange, member) + first,
+                         values + first, (int)own.count, type, op);
+    memcpy(strata__exchange_own(exchange), values + first, bytes);
+    strata__exchange_turn(exchange);
+    for (int member = 0; member < group->size; member++) {
+        strata__piece piece = strata__piece_of(count, group->size, member);
+        if (member != group->rank)
+            memcpy(values + (size_t)piece.first * element, strata__exchange_of(exchange, member),
+                   (size_t)piece.count * element);
+    }
+}
+
+/* All members on one node, who see each other's buffers. */
+static bool on_one_node(const strata__group *group)
+{
+    return group->exchange && group->nodes == 1;
+}
+
+static int smaller(int64_t count, int64_t most)
+{
+    return (int)(count < most ? count : most);
+}
+
+static void reduce(strata_context *ctx, strata__axis axis, void *values, int64_t count,
+                   strata_dtype dtype, MPI_Op op)
+{
+    strata__group *group = &ctx->mesh->groups[axis];
+    if (group->size == 1)
+        return;
+    MPI_Datatype type = mpi_type(dtype);
+    size_t element = strata_dtype_size(dtype);
+    bool near = on_one_node(group);
+    int64_t most = near ? STRATA__EXCHANGE_BYTES / (int64_t)element : MPI_CHUNK;
+    for (char *at = values; count > 0;) {
+        int step = smaller(count, most);
+        if (!near)
+            MPI_Allreduce(MPI_IN_PLACE, at, step, type, op, group->comm);
+        else if ((size_t)step * element <= SHORT_BYTES)
+            reduce_short(group, at, step, element, type, op);
+        else
+            reduce_long(group, at, step, element, type, op);
+        at += (size_t)step * element;
+        count -= step;
+    }
+}
+
+void strata__sum(strata_context *ctx, strata__axis axis, void *values, int64_t count,
+                 strata_dtype dtype)
+{
+    reduce(ctx, axis, values, count, dtype, dtype == STRATA_BOOL ? MPI_MAX : MPI_SUM);
+}
+
+void strata__max(strata_context *ctx, strata__axis axis, void *values, int64_t count,
+                 strata_dtype dtype)
+{
+    reduce(ctx, axis, values, count, dtype, MPI_MAX);
+}
+
+void strata__min(strata_context *ctx, strata__axis axis, void *values, int64_t count,
+                 strata_dtype dtype)
+{
+    reduce(ctx, axis, values, count, dtype, MPI_MIN);
+}
+
+static void broadcast_near(strata__group *group, int root, char *data, int bytes)
+{
+    if (group->rank == root)
+        memcpy(strata__exchange_own(group->exchange), data, (size_t)bytes);
+    strata__exchange_turn(group->exchange);
+    if (group->rank != root)
+        memcpy(data, strata__exchange_of(group->exchange, root), (size_t)bytes);
+}
+
+void strata__broadcast(strata_context *ctx, strata__axis axis, int root, void *data, int64_t bytes)
+{
+    strata__group *group = &ctx->mesh->groups[axis];
+    if (group->size == 1)
+        return;
+    bool near = on_one_node(group);
+    for (char *at = data; bytes > 0;) {
+        int step = smaller(bytes, near ? STRATA__EXCHANGE_BYTES : MPI_CHUNK);
+        if (near)
+            broadcast_near(group, root, at, step);
+        else
+            MPI_Bcast(at, step, MPI_BYTE, root, group->comm);
+        at += step;
+        bytes -= step;
+    }
+}
+
+void strata__barrier(strata_context *ctx, strata__axis axis)
+{
+    strata__group *group = &ctx->mesh->groups[axis];
+    if (group->size == 1)
+        return;
+    if (on_one_node(group))
+        strata__exchange_turn(group->exchange);
+    else
+        MPI_Barrier(group->comm);
+}
+
+void strata__node_barrier(strata_context *ctx, strata__axis axis)
+{
+    strata__group *group = &ctx->mesh->groups[axis];
+    if (group->exchange)
+        strata__exchange_turn(group->exchange);
+    else if (group->node != MPI_COMM_NULL && group->node_size > 1)
+        MPI_Barrier(group->node);
+}
