@@ -72,7 +72,7 @@ strata_status strata__fail(strata_context *ctx, strata_status status, const char
     vsnprintf(ctx->message, sizeof ctx->message, format, arguments);
     va_end(arguments);
     for (char *c = ctx->message; *c; c++) {
-        if (*c == '\n')
+        if (iscntrl((unsigned char)*c)) /* what strangers' files say may hold anything */
             *c = ' ';
     }
     ctx->status = status;
@@ -166,33 +166,31 @@ void strata__names_reset(strata_context *ctx)
 }
 
 /*
- * Keras's two substitutions: `_` between any character and [A-Z][a-z]+, then `_` between [a-z] and [A-Z];
- * all in lower case. Two passes because the second one sees what the first one made.
+ * Keras's two substitutions, `_` between any character and [A-Z][a-z]+, then `_` between [a-z] and
+ * [A-Z], in one pass; all in lower case.
  */
+size_t strata__snake_case_into(const char *class_name, char *text, size_t size)
+{
+    size_t length = 0;
+    char before = '\0';
+    for (const char *c = class_name; *c && length + 2 < size; c++) {
+        if (!isalnum((unsigned char)*c) && *c != '_')
+            continue;
+        if (before && isupper((unsigned char)*c) &&
+            (islower((unsigned char)c[1]) || islower((unsigned char)before)))
+            text[length++] = '_';
+        text[length++] = (char)tolower((unsigned char)*c);
+        before = *c;
+    }
+    text[length] = '\0';
+    return length;
+}
+
 char *strata__snake_case(strata_context *ctx, const char *class_name)
 {
-    size_t length = strlen(class_name);
-    char *first = strata__alloc(ctx, 2 * length + 1), *second = strata__alloc(ctx, 4 * length + 1);
-    if (!first || !second) {
-        strata__free(ctx, first);
-        strata__free(ctx, second);
-        return NULL;
-    }
-    size_t n = 0, m = 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)class_name[i];
-        if (!isalnum(c) && c != '_')
-            continue;
-        if (n > 0 && isupper(c) && islower((unsigned char)class_name[i + 1]))
-            first[n++] = '_';
-        first[n++] = (char)c;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0 && islower((unsigned char)first[i - 1]) && isupper((unsigned char)first[i]))
-            second[m++] = '_';
-        second[m++] = (char)tolower((unsigned char)first[i]);
-    }
-    second[m] = '\0';
-    strata__free(ctx, first);
-    return second;
+    size_t size = 2 * strlen(class_name) + 2;
+    char *text = strata__alloc(ctx, size);
+    if (text)
+        strata__snake_case_into(class_name, text, size);
+    return text;
 }

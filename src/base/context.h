@@ -9,16 +9,17 @@
 #include <strata/types.h>
 
 /* Owned by the rooms below, in the order in which they are taken down: last first. */
-struct strata__mesh;  /* mesh/mesh.h */
-struct strata__tape;  /* tensor/tape.h */
-struct strata__scope; /* tensor/tensor.h */
+struct strata__mesh;   /* mesh/mesh.h */
+struct strata__tape;   /* tensor/tape.h */
+struct strata__scope;  /* tensor/tensor.h */
 struct strata__onednn; /* ops/onednn.h */
 struct strata__name_count;
 
 #define STRATA__MESSAGE_SIZE 1024
 #define STRATA__SIZE_CLASSES 256
 
-/* Counted memory: a free list for each size class, so that a steady step asks the system for nothing. */
+/* Counted memory: a free list for each size class, so that a steady step asks the system for
+ * nothing. */
 typedef struct strata__memory {
     struct strata__block *free[STRATA__SIZE_CLASSES];
     int64_t live_blocks;        /* handed out and not yet freed */
@@ -40,18 +41,23 @@ struct strata_context {
     int nesting;                      /* depth of layer calls; 0: outside */
     bool training;                    /* value of `training` of the enclosing call */
     struct strata__mesh *mesh;
-    struct strata__tape *tape;   /* the recording tape, or NULL */
-    struct strata__scope *scope; /* owner of tensors made now */
-    strata_variable *variables;            /* all of them, newest first; state/variable.h */
-    strata_layer *layers;                  /* all of them, newest first; layers/layer.h */
-    struct strata__function *functions;    /* registered for Lambda; layers/core/lambda.c */
-    struct strata__list *custom_classes;   /* registered layer classes; layers/layer.h */
-    struct strata__onednn *onednn;         /* engine and cached primitives; ops/onednn.h */
+    struct strata__tape *tape;               /* the recording tape, or NULL */
+    struct strata__scope *scope;             /* owner of tensors made now */
+    strata_variable *variables;              /* all of them, newest first; state/variable.h */
+    strata_layer *layers;                    /* all of them, newest first; layers/layer.h */
+    strata_model *models;                    /* model/model.h */
+    const struct strata__compiler *compiler; /* what saving needs of training; model/model.h */
+    strata_dataset *datasets;                /* data/dataset.h */
+    strata_callback *callbacks;              /* training */
+    bool owns_mpi;                           /* strata_init called MPI_Init */
+    struct strata__function *functions;      /* registered for Lambda; layers/core/lambda.c */
+    struct strata__list *custom_classes;     /* registered layer classes; layers/layer.h */
+    struct strata__onednn *onednn;           /* engine and cached primitives; ops/onednn.h */
 };
 
 /*
- * Errors. The first one is kept and later ones are ignored until strata_error_clear(). A message is one line
- * that names the object, the value and the remedy, without a trailing newline.
+ * Errors. The first one is kept and later ones are ignored until strata_error_clear(). A message is
+ * one line that names the object, the value and the remedy, without a trailing newline.
  */
 strata_status strata__fail(strata_context *ctx, strata_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -80,10 +86,12 @@ int64_t strata__context_free(strata_context *ctx);
 char *strata__unique_name(strata_context *ctx, const char *prefix);
 void strata__names_reset(strata_context *ctx);
 
-/* snake_case of a class name by Keras's rule: Conv2D -> conv2d, ReLU -> re_lu. Owned by the caller. */
+/* snake_case of a class name by Keras's rule: Conv2D -> conv2d, ReLU -> re_lu. Owned by the caller.
+ */
 char *strata__snake_case(strata_context *ctx, const char *class_name);
 
-/* The same into `text` of `size` bytes, cut where it does not fit; 2 · strlen + 2 always fit. Returns its length. */
+/* The same into `text` of `size` bytes, cut where it does not fit; 2 · strlen + 2 always fit.
+ * Returns its length. */
 size_t strata__snake_case_into(const char *class_name, char *text, size_t size);
 
 #endif

@@ -1,0 +1,79 @@
+/* Text that grows. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/memory.h"
+
+static bool reserve(strata__text *text, size_t count)
+{
+    if (text->failed)
+        return false;
+    size_t needed = text->length + count + 1;
+    if (needed <= text->capacity)
+        return true;
+    size_t capacity = needed < 64 ? 64 : needed + needed / 2;
+    char *data = strata__realloc(text->ctx, text->data, capacity);
+    if (!data) {
+        text->failed = true;
+        return false;
+    }
+    text->data = data;
+    text->capacity = capacity;
+    return true;
+}
+
+void strata__text_add(strata__text *text, const char *bytes, size_t count)
+{
+    if (!reserve(text, count))
+        return;
+    memcpy(text->data + text->length, bytes, count);
+    text->length += count;
+    text->data[text->length] = '\0';
+}
+
+void strata__text_puts(strata__text *text, const char *words)
+{
+    strata__text_add(text, words, strlen(words));
+}
+
+void strata__text_format(strata__text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int count = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (count < 0 || !reserve(text, (size_t)count))
+        return;
+    va_start(arguments, format);
+    vsnprintf(text->data + text->length, (size_t)count + 1, format, arguments);
+    va_end(arguments);
+    text->length += (size_t)count;
+}
+
+char *strata__text_take(strata__text *text)
+{
+    strata__text_add(text, "", 0);
+    char *data = text->data;
+    if (text->failed) {
+        strata__free(text->ctx, data);
+        data = NULL;
+    }
+    *text = (strata__text){.ctx = text->ctx};
+    return data;
+}
+
+const char *strata__list_find(const char *list, const char *item, bool ignore_case, size_t *length)
+{
+    size_t wanted = strlen(item);
+    int (*differ)(const char *, const char *, size_t) = ignore_case ? strncasecmp : strncmp;
+    for (const char *entry = list; entry; entry = strchr(entry, '|')) {
+        entry += *entry == '|';
+        *length = strcspn(entry, "|");
+        if (*length == wanted && differ(entry, item, wanted) == 0)
+            return entry;
+    }
+    return NULL;
+}

@@ -1,0 +1,30 @@
+/* Text that grows: built piece by piece, checked once at the end. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_BASE_TEXT_H
+#define STRATA_BASE_TEXT_H
+
+#include "base/context.h"
+
+/* Start with {.ctx = ctx}. After a failed allocation every call is a no-op and _take gives NULL. */
+typedef struct strata__text {
+    strata_context *ctx;
+    char *data; /* NUL-terminated once anything was added */
+    size_t length, capacity;
+    bool failed;
+} strata__text;
+
+void strata__text_add(strata__text *text, const char *bytes, size_t count);
+void strata__text_puts(strata__text *text, const char *words);
+void strata__text_format(strata__text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The finished text ("" if nothing was added), owned by the caller; NULL after STRATA_NO_MEMORY. */
+char *strata__text_take(strata__text *text);
+
+/*
+ * Looks for `item` in a list like "valid|same". Gives the place of its spelling in the list and
+ * sets `length`, or NULL. A NULL list has no items.
+ */
+const char *strata__list_find(const char *list, const char *item, bool ignore_case, size_t *length);
+
+#endif
