@@ -33,6 +33,7 @@ typedef struct strata__arena {
     float *gradients; /* (count) the own contribution; the own slices hold the sum once a bucket is
                          reduced */
     int bucket_count;
+    int64_t *bounds;       /* [bucket_count + 1] */
     strata__slice *slices; /* [bucket_count]: own part of each bucket */
     int64_t slot_count;    /* Σ slices.count: length of a slot vector on this member */
     bool values_shared;    /* all members of the node see one `values` */
@@ -67,8 +68,8 @@ void strata__arena_ready(strata__arena *arena, int bucket);
  */
 void strata__arena_poll(strata__arena *arena, strata__update *update, void *user);
 
-/* Reduces what is left, waiting for the others. Afterwards the own slices of `gradients` hold the
- * sums. Collective on the group. */
+/* Marks all buckets ready and reduces what is left, waiting for the others. Afterwards the own
+ * slices of `gradients` hold the sums. Collective on the group. */
 void strata__arena_reduce(strata__arena *arena);
 
 /* reduce, then update every slice that poll has not updated, then makes the new values visible to
