@@ -41,7 +41,6 @@ typedef struct strata_logs {
 /** The value of that name, or NaN. Local. */
 STRATA_EXPORT double strata_logs_get(const strata_logs *logs, const char *name);
 
-typedef struct strata_callback strata_callback;
 /** Hooks of a callback; unused ones are NULL. Every rank calls them in the same order with the same numbers. */
 struct strata_callback {
     const char *name;

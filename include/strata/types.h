@@ -19,6 +19,7 @@ typedef struct strata_variable strata_variable;
 typedef struct strata_layer strata_layer;
 typedef struct strata_model strata_model;
 typedef struct strata_dataset strata_dataset;
+typedef struct strata_callback strata_callback;
 
 /** Most axes a tensor may have. */
 #define STRATA_MAX_RANK 8

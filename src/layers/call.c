@@ -212,7 +212,7 @@ static strata_status call_with(strata_layer *layer, int count, strata_tensor **i
                                strata_tensor **outputs)
 {
     strata_context *ctx = layer->ctx;
-    int output_count = layer->class->output_count ? layer->class->output_count : 1;
+    int output_count = layer->output_count;
     STRATA_TRY(check_count(layer, count));
     STRATA_TRY(strata__input_spec_check(layer, count, inputs));
     STRATA_TRY(build_for(layer, count, inputs));
@@ -253,8 +253,7 @@ strata_status strata_layer_call_many(strata_layer *layer, int count, strata_tens
     strata_status status = call_with(layer, count, arranged, training, outputs);
     if (outermost_symbolic) {
         if (status == STRATA_OK)
-            record_call(layer, count, inputs, training,
-                        layer->class->output_count ? layer->class->output_count : 1, outputs);
+            record_call(layer, count, inputs, training, layer->output_count, outputs);
         strata_scope_end(ctx);
         if (status == STRATA_OK)
             status = ctx->status;
@@ -272,10 +271,10 @@ strata_tensor *strata_layer_call_list(strata_layer *layer, strata_list inputs)
 {
     if (!layer)
         return NULL;
-    if (layer->class->output_count > 1) {
+    if (layer->output_count > 1) {
         strata__fail(layer->ctx, STRATA_INVALID,
                      "layer '%s' has %d outputs; use strata_layer_call_many()", layer->name,
-                     layer->class->output_count);
+                     layer->output_count);
         return NULL;
     }
     strata_tensor *output = NULL;

@@ -79,6 +79,7 @@ static strata_layer *layer_alloc(strata_context *ctx, const strata_layer_class *
         return NULL;
     layer->ctx = ctx;
     layer->class = class;
+    layer->output_count = class->output_count ? class->output_count : 1;
     layer->described = (strata__class){.name = class->name,
                                        .aliases = class->aliases,
                                        .module = "keras.layers",

@@ -30,6 +30,8 @@ typedef struct strata__graph_call {
     int training;      /* the explicit argument: 1, 0 or −1 */
     int input_count, output_count;
     strata_tensor **inputs, **outputs;
+    /* While a model is put together: */
+    int visit, depth, first_slot;
 } strata__graph_call;
 
 typedef struct strata__sublayer {
@@ -54,6 +56,8 @@ struct strata_layer {
     void *state;
     bool built, building, trainable;
     bool mask_warned;
+    int output_count;
+    int visit, depth; /* while a model is put together */
     int build_count;
     strata_shape *build_shapes;
     strata__list trainable_store, non_trainable_store; /* strata_variable, by add_weight's argument */

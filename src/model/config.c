@@ -1,0 +1,448 @@
+/* Configuration of models: to and from Keras's JSON. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include <strata/layers/core.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "model/model.h"
+
+enum { MOST_LAYERS = 10000 };
+
+/* --- to JSON --- */
+
+static json_t *shape_json(const strata_shape *shape)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < shape->rank; i++)
+        json_array_append_new(list, shape->dims[i] == STRATA_NONE ? json_null()
+                                                                  : json_integer(shape->dims[i]));
+    return list;
+}
+
+static json_t *layer_json(strata_layer *layer)
+{
+    strata_model *nested = strata__model_of(layer);
+    return nested ? strata__model_serialize(nested) : strata__layer_serialize(layer);
+}
+
+/* How many earlier calls of the layer belong to this model: calls outside do not count. */
+static int node_index(const strata_model *model, const strata__graph_call *call)
+{
+    int index = 0;
+    for (int i = 0; i < model->step_count; i++) {
+        const strata__graph_call *other = model->steps[i].call;
+        if (other->layer == call->layer && other->index < call->index)
+            index++;
+    }
+    return index;
+}
+
+static json_t *tensor_json(const strata_model *model, const strata_tensor *tensor)
+{
+    const strata__graph_call *maker = tensor->origin;
+    return json_pack("{s:s, s:{s:o, s:s, s:[s, i, i]}}", "class_name", "__keras_tensor__", "config", "shape",
+                     shape_json(&tensor->shape), "dtype", strata_dtype_name(tensor->dtype), "keras_history",
+                     maker->layer->name, node_index(model, maker), tensor->origin_index);
+}
+
+/* {"args": [TENSOR] or [[TENSOR, …]], "kwargs": {…}}: layers that take lists get one. */
+static json_t *node_json(const strata_model *model, const strata__graph_call *call)
+{
+    json_t *tensors = json_array();
+    for (int i = 0; i < call->input_count; i++)
+        json_array_append_new(tensors, tensor_json(model, call->inputs[i]));
+    bool listed = call->layer->class->max_inputs < 0 &&
+                  (call->input_count > 1 || !strata__model_of(call->layer));
+    json_t *kwargs = json_object();
+    if (call->training >= 0)
+        json_object_set_new(kwargs, "training", json_boolean(call->training));
+    return json_pack("{s:o, s:o}", "args", listed ? json_pack("[o]", tensors) : tensors, "kwargs", kwargs);
+}
+
+static json_t *nodes_json(const strata_model *model, const strata_layer *layer)
+{
+    json_t *nodes = json_array();
+    for (int index = 0; index < layer->calls.count; index++) {
+        for (int i = 0; i < model->step_count; i++) {
+            if (model->steps[i].call == layer->calls.items[index])
+                json_array_append_new(nodes, node_json(model, model->steps[i].call));
+        }
+    }
+    return nodes;
+}
+
+static json_t *ends_json(const strata_model *model, int count, strata_tensor *const *tensors)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) {
+        const strata__graph_call *maker = tensors[i]->origin;
+        /* Keras counts the nodes of a nested Functional from 1 here, and only here. */
+        int extra = maker->layer->class == &strata_functional_class ? 1 : 0;
+        json_array_append_new(list, json_pack("[s, i, i]", maker->layer->name, node_index(model, maker) + extra,
+                                              tensors[i]->origin_index));
+    }
+    return list;
+}
+
+static json_t *functional_config(strata_model *model)
+{
+    json_t *layers = json_array();
+    for (int i = 0; i < model->layers.count; i++) {
+        strata_layer *layer = model->layers.items[i];
+        json_t *entry = layer_json(layer);
+        json_object_set_new(entry, "name", json_string(layer->name));
+        json_object_set_new(entry, "inbound_nodes", nodes_json(model, layer));
+        json_array_append_new(layers, entry);
+    }
+    return json_pack("{s:s, s:b, s:o, s:o, s:o}", "name", model->layer->name, "trainable", model->layer->trainable,
+                     "layers", layers, "input_layers", ends_json(model, model->input_count, model->inputs),
+                     "output_layers", ends_json(model, model->output_count, model->outputs));
+}
+
+static json_t *sequential_config(strata_model *model)
+{
+    json_t *config = strata__layer_config_json(model->layer);
+    json_t *layers = json_array();
+    if (model->entry)
+        json_array_append_new(layers, layer_json(model->entry));
+    for (int i = 0; i < model->layers.count; i++)
+        json_array_append_new(layers, layer_json(model->layers.items[i]));
+    json_object_set_new(config, "layers", layers);
+    if (model->ready)
+        json_object_set_new(config, "build_input_shape", shape_json(&model->inputs[0]->shape));
+    return config;
+}
+
+json_t *strata__model_serialize(strata_model *model)
+{
+    if (model->sequential && model->entry)
+        strata__model_ready(model);
+    if (!model->sequential)
+        return json_pack("{s:s, s:s, s:o, s:s, s:{s:n}}", "module", "keras.src.models.functional", "class_name",
+                         "Functional", "config", functional_config(model), "registered_name", "Functional",
+                         "build_config", "input_shape");
+    json_t *object = json_pack("{s:s, s:s, s:o, s:n}", "module", "keras", "class_name", "Sequential", "config",
+                               sequential_config(model), "registered_name");
+    if (model->ready)
+        json_object_set_new(object, "build_config",
+                            json_pack("{s:o}", "input_shape", shape_json(&model->inputs[0]->shape)));
+    return object;
+}
+
+char *strata_model_to_json(strata_model *model)
+{
+    if (!model)
+        return NULL;
+    json_t *object = strata__model_serialize(model);
+    json_t *compiled = model->trainer ? model->ctx->compiler->to_json(model) : NULL;
+    if (compiled)
+        json_object_set_new(object, "compile_config", compiled);
+    char *text = strata__json_dump(model->ctx, object, 0);
+    json_decref(object);
+    return text;
+}
+
+/* --- from JSON --- */
+
+/* A layer of the file, while the graph is put together. */
+typedef struct entry {
+    const char *name;
+    strata_layer *layer; /* NULL: an operation that computes masks; ours are derived anew */
+    const json_t *nodes;
+    size_t next_node;
+} entry;
+
+typedef struct reading {
+    strata_context *ctx;
+    const char *model; /* name, for messages */
+    int count;
+    entry *entries;
+} reading;
+
+static strata_status damaged(const reading *r, const char *what, const char *where)
+{
+    return strata__fail(r->ctx, STRATA_BAD_DATA, "configuration of model '%s': %s in layer '%s'", r->model, what,
+                        where ? where : "?");
+}
+
+static entry *entry_named(const reading *r, const char *name)
+{
+    for (int i = 0; name && i < r->count; i++) {
+        if (strcmp(r->entries[i].name, name) == 0)
+            return &r->entries[i];
+    }
+    return NULL;
+}
+
+static bool is_operation(const json_t *object)
+{
+    const char *module = json_string_value(json_object_get(object, "module"));
+    return module && strncmp(module, "keras.src.ops", 13) == 0;
+}
+
+static strata_layer *layer_from(strata_context *ctx, const json_t *object)
+{
+    const char *class = json_string_value(json_object_get(object, "class_name"));
+    bool model = class && (strcmp(class, "Functional") == 0 || strcmp(class, "Sequential") == 0 ||
+                           strcmp(class, "Model") == 0);
+    if (!model)
+        return strata__layer_from_json(ctx, object);
+    strata_model *nested = strata__model_from_json(ctx, object);
+    return nested ? nested->layer : NULL;
+}
+
+static strata_status read_entry(reading *r, const json_t *object)
+{
+    const json_t *config = json_object_get(object, "config");
+    const char *name = json_string_value(json_object_get(object, "name"));
+    if (!name)
+        name = json_string_value(json_object_get(config, "name"));
+    const json_t *nodes = json_object_get(object, "inbound_nodes");
+    if (!name || !json_is_object(config) || (nodes && !json_is_array(nodes)))
+        return damaged(r, "no name, config or inbound_nodes", name);
+    if (entry_named(r, name))
+        return damaged(r, "a name that is used twice", name);
+    entry *e = &r->entries[r->count];
+    *e = (entry){.name = name, .nodes = nodes};
+    if (!is_operation(object)) {
+        e->layer = layer_from(r->ctx, object);
+        if (!e->layer)
+            return r->ctx->status;
+        if (e->layer->class == &strata_input_layer_class)
+            strata__input_tensor(e->layer);
+    }
+    r->count++;
+    return r->ctx->status;
+}
+
+typedef enum found { FOUND, WAIT, BROKEN } found;
+
+/* The tensor of a keras_history [layer, node, tensor]; WAIT while that call has not been made. */
+static found tensor_at(const reading *r, const json_t *history, strata_tensor **tensor)
+{
+    const entry *e = entry_named(r, json_string_value(json_array_get(history, 0)));
+    json_int_t node = json_integer_value(json_array_get(history, 1));
+    json_int_t index = json_integer_value(json_array_get(history, 2));
+    if (!e || !e->layer || node < 0 || index < 0)
+        return BROKEN;
+    if (node >= e->layer->calls.count)
+        return WAIT;
+    const strata__graph_call *call = e->layer->calls.items[node];
+    if (index >= call->output_count)
+        return BROKEN;
+    *tensor = call->outputs[index];
+    return FOUND;
+}
+
+/* Collects the tensors of `args`, lists flattened one level as Keras nests them. */
+static found collect_tensors(const reading *r, const json_t *args, int *count, strata_tensor **tensors)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(args, i, item) {
+        if (json_is_array(item)) {
+            found inner = collect_tensors(r, item, count, tensors);
+            if (inner != FOUND)
+                return inner;
+            continue;
+        }
+        const char *class = json_string_value(json_object_get(item, "class_name"));
+        if (!class || strcmp(class, "__keras_tensor__") != 0 || *count >= STRATA__MOST_INPUTS)
+            return BROKEN;
+        found one = tensor_at(r, json_object_get(json_object_get(item, "config"), "keras_history"),
+                              &tensors[*count]);
+        if (one != FOUND)
+            return one;
+        (*count)++;
+    }
+    return FOUND;
+}
+
+/* Of the keyword arguments only `training` changes what is computed; masks are derived anew. */
+static strata_status read_kwargs(const reading *r, const entry *e, const json_t *kwargs, int *training)
+{
+    const char *key;
+    json_t *value;
+    *training = -1;
+    json_object_foreach((json_t *)(uintptr_t)kwargs, key, value) {
+        if (strcmp(key, "training") == 0 && json_is_boolean(value))
+            *training = json_is_true(value);
+        else if (!json_is_null(value) && strcmp(key, "mask") != 0)
+            return strata__fail(r->ctx, STRATA_UNSUPPORTED,
+                                "configuration of model '%s': layer '%s' is called with the argument %s, which is not "
+                                "supported",
+                                r->model, e->name, key);
+    }
+    return STRATA_OK;
+}
+
+static found make_call(const reading *r, entry *e)
+{
+    const json_t *node = json_array_get(e->nodes, e->next_node);
+    const json_t *args = json_object_get(node, "args");
+    strata_tensor *inputs[STRATA__MOST_INPUTS], *outputs[e->layer->output_count];
+    int count = 0, training;
+    if (!json_is_array(args))
+        return BROKEN;
+    found all = collect_tensors(r, args, &count, inputs);
+    if (all != FOUND)
+        return all;
+    if (read_kwargs(r, e, json_object_get(node, "kwargs"), &training) != STRATA_OK ||
+        strata_layer_call_many(e->layer, count, inputs, training, outputs) != STRATA_OK)
+        return BROKEN;
+    e->next_node++;
+    return FOUND;
+}
+
+/* Makes every call whose inputs exist, until all are made or none can be. */
+static strata_status make_calls(reading *r)
+{
+    bool progress = true;
+    const entry *waiting = NULL;
+    while (progress) {
+        progress = false;
+        waiting = NULL;
+        for (int i = 0; i < r->count; i++) {
+            entry *e = &r->entries[i];
+            while (e->layer && e->next_node < json_array_size(e->nodes)) {
+                found made = make_call(r, e);
+                if (made == BROKEN)
+                    return r->ctx->status ? r->ctx->status
+                                          : damaged(r, "a call whose inputs are not tensors of layers", e->name);
+                if (made == WAIT) {
+                    waiting = e;
+                    break;
+                }
+                progress = true;
+            }
+        }
+    }
+    return waiting ? damaged(r, "a call that waits for itself", waiting->name) : STRATA_OK;
+}
+
+/* input_layers and output_layers: [["x", 0, 0], …] or a flat ["x", 0, 0]. */
+static strata_status read_ends(reading *r, const json_t *list, strata_tensor **tensors, int *count)
+{
+    *count = 0;
+    bool flat = json_is_string(json_array_get(list, 0));
+    size_t size = flat ? 1 : json_array_size(list);
+    if (!json_is_array(list) || size == 0 || size > STRATA__MOST_INPUTS)
+        return strata__fail(r->ctx, STRATA_UNSUPPORTED,
+                            "configuration of model '%s': input_layers and output_layers must be lists of 1 to %d tensors",
+                            r->model, STRATA__MOST_INPUTS);
+    for (size_t i = 0; i < size; i++) {
+        const json_t *item = flat ? list : json_array_get(list, i);
+        json_t *history = json_deep_copy(item);
+        const entry *e = entry_named(r, json_string_value(json_array_get(history, 0)));
+        if (e && e->layer && e->layer->class == &strata_functional_class)
+            json_array_set_new(history, 1, json_integer(json_integer_value(json_array_get(history, 1)) - 1));
+        found one = tensor_at(r, history, &tensors[(*count)++]);
+        json_decref(history);
+        if (one != FOUND)
+            return damaged(r, "an input or output that is not there", e ? e->name : NULL);
+    }
+    return STRATA_OK;
+}
+
+static strata_status read_layers(reading *r, const json_t *layers)
+{
+    size_t i;
+    json_t *object;
+    if (!json_is_array(layers) || json_array_size(layers) > MOST_LAYERS)
+        return strata__fail(r->ctx, STRATA_BAD_DATA, "configuration of model '%s': no list of at most %d layers", r->model,
+                            MOST_LAYERS);
+    r->entries = strata__calloc(r->ctx, json_array_size(layers) + 1, sizeof *r->entries);
+    if (!r->entries)
+        return STRATA_NO_MEMORY;
+    json_array_foreach(layers, i, object)
+        STRATA_TRY(read_entry(r, object));
+    return make_calls(r);
+}
+
+static strata_model *functional_from(strata_context *ctx, const json_t *config, const char *name)
+{
+    reading r = {.ctx = ctx, .model = name};
+    strata_tensor *inputs[STRATA__MOST_INPUTS], *outputs[STRATA__MOST_INPUTS];
+    int input_count, output_count;
+    strata_model *model = NULL;
+    if (read_layers(&r, json_object_get(config, "layers")) == STRATA_OK &&
+        read_ends(&r, json_object_get(config, "input_layers"), inputs, &input_count) == STRATA_OK &&
+        read_ends(&r, json_object_get(config, "output_layers"), outputs, &output_count) == STRATA_OK)
+        model = strata_functional_from(&(strata_functional_options){
+            .inputs = {input_count, inputs}, .outputs = {output_count, outputs}, .name = name});
+    strata__free(ctx, r.entries);
+    return model;
+}
+
+static bool read_shape(const json_t *list, strata_shape *shape)
+{
+    *shape = (strata_shape){.rank = (int)json_array_size(list)};
+    if (!json_is_array(list) || shape->rank < 1 || json_array_size(list) > STRATA_MAX_RANK)
+        return false;
+    for (int i = 0; i < shape->rank; i++) {
+        const json_t *size = json_array_get(list, (size_t)i);
+        shape->dims[i] = json_is_integer(size) ? json_integer_value(size) : STRATA_NONE;
+    }
+    return true;
+}
+
+static strata_model *sequential_from(strata_context *ctx, const json_t *config, const char *name)
+{
+    const json_t *layers = json_object_get(config, "layers");
+    strata_model *model = strata_sequential(ctx, name);
+    size_t i;
+    json_t *object;
+    if (!json_is_array(layers) || json_array_size(layers) > MOST_LAYERS) {
+        strata__fail(ctx, STRATA_BAD_DATA, "configuration of model '%s': no list of at most %d layers", name, MOST_LAYERS);
+        return NULL;
+    }
+    json_array_foreach(layers, i, object) {
+        strata_layer *layer = model ? layer_from(ctx, object) : NULL;
+        if (!layer || strata_sequential_add(model, layer) != STRATA_OK)
+            return NULL;
+    }
+    strata_shape shape;
+    if (model && !model->entry && read_shape(json_object_get(config, "build_input_shape"), &shape))
+        strata_model_build(model, shape);
+    else if (model && model->entry && model->layers.count > 0)
+        strata__model_ready(model);
+    return ctx->status == STRATA_OK ? model : NULL;
+}
+
+strata_model *strata__model_from_json(strata_context *ctx, const json_t *object)
+{
+    const char *class = json_string_value(json_object_get(object, "class_name"));
+    const json_t *config = json_object_get(object, "config");
+    const char *name = json_string_value(json_object_get(config, "name"));
+    if (!class || !json_is_object(config)) {
+        strata__fail(ctx, STRATA_BAD_DATA, "the configuration is not a Keras model: no class_name and config");
+        return NULL;
+    }
+    strata_model *model = NULL;
+    if (strcmp(class, "Sequential") == 0)
+        model = sequential_from(ctx, config, name);
+    else if (strcmp(class, "Functional") == 0 || strcmp(class, "Model") == 0)
+        model = functional_from(ctx, config, name);
+    else
+        strata__fail(ctx, STRATA_UNSUPPORTED,
+                     "model class '%s' is not supported; Sequential and Functional models are", class);
+    if (model && json_is_false(json_object_get(config, "trainable")))
+        strata_layer_set_trainable(model->layer, false);
+    return model;
+}
+
+strata_model *strata_model_from_json(strata_context *ctx, const char *text)
+{
+    if (ctx->status != STRATA_OK)
+        return NULL;
+    json_t *object = strata__json_parse(ctx, text, strlen(text), "the model's JSON");
+    strata_model *model = object ? strata__model_from_json(ctx, object) : NULL;
+    const json_t *compiled = model ? json_object_get(object, "compile_config") : NULL;
+    if (json_is_object(compiled) && json_object_size(compiled) > 0 &&
+        ctx->compiler->from_json(model, compiled) != STRATA_OK)
+        model = NULL;
+    json_decref(object);
+    return model;
+}
