@@ -33,9 +33,9 @@ void strata__weights_close(strata_context *ctx,
 const char *strata__weights_name(const strata__weights *weights);
 
 /* Members of `object`/vars; 0 when it is empty, -1 when there is no such group. Local. */
-int strata__weights_count(const strata__weights *weights, const char *object);
+int strata__weights_count(strata_context *ctx, const strata__weights *weights, const char *object);
 
-/* The objects with at least one variable, in the order of the file; NULL past the last. Local. */
+/* The objects with at least one variable, sorted by path; NULL past the last. Local. */
 const char *strata__weights_object(const strata__weights *weights, int number);
 
 /*

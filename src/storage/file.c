@@ -1,0 +1,163 @@
+/* Files: bounded reading, full reads and writes at an offset, and files that appear whole or not at
+ * all. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+int strata__file_open(strata_context *ctx, const char *path, int64_t *size)
+{
+    struct stat about;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &about) != 0) {
+        strata__fail(ctx, STRATA_NO_INPUT, "cannot open '%s': %s", path, strerror(errno));
+    } else if (!S_ISREG(about.st_mode)) {
+        strata__fail(ctx, STRATA_NO_INPUT, "cannot read '%s': it is not a regular file", path);
+    } else {
+        *size = about.st_size;
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+strata_status strata__read_at(strata_context *ctx, int fd, const char *path, int64_t offset,
+                              void *data, int64_t bytes)
+{
+    char *to = data;
+    while (bytes > 0) {
+        ssize_t done = pread(fd, to, (size_t)bytes, offset);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return strata__fail(ctx, STRATA_IO, "cannot read '%s' at byte %lld: %s", path,
+                                (long long)offset, strerror(errno));
+        if (done == 0)
+            return strata__fail(ctx, STRATA_BAD_DATA,
+                                "'%s' ends at byte %lld, %lld bytes too early", path,
+                                (long long)offset, (long long)bytes);
+        to += done;
+        offset += done;
+        bytes -= done;
+    }
+    return STRATA_OK;
+}
+
+strata_status strata__write_at(strata_context *ctx, int fd, const char *path, int64_t offset,
+                               const void *data, int64_t bytes)
+{
+    const char *from = data;
+    while (bytes > 0) {
+        ssize_t done = pwrite(fd, from, (size_t)bytes, offset);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return strata__fail(ctx, STRATA_IO, "cannot write '%s' at byte %lld: %s", path,
+                                (long long)offset, strerror(done < 0 ? errno : ENOSPC));
+        from += done;
+        offset += done;
+        bytes -= done;
+    }
+    return STRATA_OK;
+}
+
+/* Length of the directory part of a path, its last slash included; 0 when there is none. */
+static int directory_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (int)(slash - path) + 1 : 0;
+}
+
+/* directory/.name.0123456789abcdef.part */
+static char *temporary_name(strata_context *ctx, const char *path)
+{
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
+        strata__fail(ctx, STRATA_IO, "cannot draw a name for a temporary file: %s",
+                     strerror(errno));
+        return NULL;
+    }
+    int directory = directory_length(path);
+    return strata__format(ctx, "%.*s.%s.%016llx.part", directory, path, path + directory,
+                          (unsigned long long)random);
+}
+
+strata_status strata__file_create(strata_context *ctx, const char *path, strata__new_file *file)
+{
+    *file = (strata__new_file){.fd = -1};
+    file->path = strata__strdup(ctx, path);
+    char *name = file->path ? temporary_name(ctx, path) : NULL;
+    if (name) {
+        file->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (file->fd < 0)
+            strata__fail(ctx, STRATA_IO, "cannot create a file beside '%s': %s", path,
+                         strerror(errno));
+    }
+    if (file->fd < 0) {
+        strata__free(ctx, name);
+        strata__file_discard(ctx, file);
+        return ctx->status;
+    }
+    file->temporary = name;
+    return STRATA_OK;
+}
+
+/* Makes the renamed entry last over a crash. A file system that cannot sync a directory (EINVAL) is
+ * no failure. */
+static int sync_directory(strata_context *ctx, const char *path)
+{
+    int length = directory_length(path);
+    char *directory = strata__format(ctx, "%.*s", length ? length : 1, length ? path : ".");
+    if (!directory)
+        return ENOMEM;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = fd < 0 || (fsync(fd) != 0 && errno != EINVAL) ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    strata__free(ctx, directory);
+    return error;
+}
+
+strata_status strata__file_commit(strata_context *ctx, strata__new_file *file)
+{
+    int error = fsync(file->fd) != 0 ? errno : 0;
+    if (close(file->fd) != 0 && !error)
+        error = errno;
+    file->fd = -1;
+    if (!error && rename(file->temporary, file->path) != 0)
+        error = errno;
+    strata_status status = STRATA_OK;
+    if (error) {
+        status = strata__fail(ctx, STRATA_IO, "cannot put '%s' in place: %s", file->path,
+                              strerror(error));
+    } else {
+        strata__free(ctx, file->temporary);
+        file->temporary = NULL;
+        error = sync_directory(ctx, file->path);
+        if (error)
+            strata__warn(ctx, "'%s' is written, but its directory could not be synced: %s",
+                         file->path, strerror(error));
+    }
+    strata__file_discard(ctx, file);
+    return status;
+}
+
+void strata__file_discard(strata_context *ctx, strata__new_file *file)
+{
+    if (file->temporary) {
+        unlink(file->temporary);
+        strata__free(ctx, file->temporary);
+    }
+    if (file->path && file->fd >= 0)
+        close(file->fd);
+    strata__free(ctx, file->path);
+    *file = (strata__new_file){.fd = -1};
+}

@@ -1,0 +1,197 @@
+/* HDF5 files over our own bytes: a driver, and quiet calls. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/hdf5.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#if H5_VERSION_GE(1, 13, 0)
+#include <H5FDdevelop.h>
+#endif
+
+/* What a file is made of: a run to read, or a new file. HDF5 carries it from the access list to
+ * open_file(). */
+typedef struct source {
+    strata_context *ctx;
+    const strata__bytes *bytes;
+    const strata__new_file *file;
+} source;
+
+typedef struct driver_file {
+    H5FD_t base; /* first, HDF5's own */
+    source from;
+    haddr_t allocated, end; /* what HDF5 has given out; length of the file */
+} driver_file;
+
+strata__hdf5_settings strata__hdf5_quiet(void)
+{
+    strata__hdf5_settings before = {0};
+    H5Eget_auto2(H5E_DEFAULT, &before.print, &before.print_data);
+    H5PLget_loading_state(&before.plugins);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    H5PLset_loading_state(0);
+    return before;
+}
+
+void strata__hdf5_loud(const strata__hdf5_settings *before)
+{
+    H5Eset_auto2(H5E_DEFAULT, before->print, before->print_data);
+    H5PLset_loading_state(before->plugins);
+}
+
+static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t limit)
+{
+    (void)name, (void)flags, (void)limit; /* the source says it all */
+    const source *from = H5Pget_driver_info(access);
+    driver_file *opened = from ? calloc(1, sizeof *opened) : NULL;
+    if (!opened)
+        return NULL;
+    opened->from = *from;
+    opened->end = from->bytes ? (haddr_t)from->bytes->size : 0;
+    return &opened->base;
+}
+
+static herr_t close_file(H5FD_t *base)
+{
+    free(base);
+    return 0;
+}
+
+static herr_t query(const H5FD_t *base, unsigned long *flags)
+{
+    (void)base; /* every file of ours is alike; HDF5 also asks about none */
+    *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE |
+             H5FD_FEAT_AGGREGATE_SMALLDATA;
+    return 0;
+}
+
+static haddr_t get_eoa(const H5FD_t *base, H5FD_mem_t type)
+{
+    (void)type; /* one space for all kinds of data */
+    return ((const driver_file *)base)->allocated;
+}
+
+static herr_t set_eoa(H5FD_t *base, H5FD_mem_t type, haddr_t address)
+{
+    (void)type;
+    ((driver_file *)base)->allocated = address;
+    return 0;
+}
+
+static haddr_t get_eof(const H5FD_t *base, H5FD_mem_t type)
+{
+    (void)type;
+    return ((const driver_file *)base)->end;
+}
+
+/* A new file is read back now and then; behind its end are zeros. */
+static herr_t read_new(driver_file *opened, haddr_t address, size_t size, char *buffer)
+{
+    const source *from = &opened->from;
+    size_t there = address < opened->end ? (size_t)(opened->end - address) : 0;
+    if (there > size)
+        there = size;
+    memset(buffer + there, 0, size - there);
+    strata_status status = strata__read_at(from->ctx, from->file->fd, from->file->path,
+                                           (int64_t)address, buffer, (int64_t)there);
+    return status == STRATA_OK ? 0 : -1;
+}
+
+static herr_t read_bytes(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address,
+                         size_t size, void *buffer)
+{
+    (void)type, (void)transfer;
+    driver_file *opened = (driver_file *)base;
+    if (address > INT64_MAX || size > INT64_MAX)
+        return -1;
+    if (!opened->from.bytes)
+        return read_new(opened, address, size, buffer);
+    strata_status status = strata__bytes_read(opened->from.ctx, opened->from.bytes,
+                                              (int64_t)address, buffer, (int64_t)size);
+    return status == STRATA_OK ? 0 : -1;
+}
+
+static herr_t write_bytes(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address,
+                          size_t size, const void *buffer)
+{
+    (void)type, (void)transfer;
+    driver_file *opened = (driver_file *)base;
+    source *from = &opened->from;
+    if (!from->file || address > INT64_MAX || size > INT64_MAX)
+        return -1;
+    if (from->ctx->status == STRATA_OK &&
+        strata__write_at(from->ctx, from->file->fd, from->file->path, (int64_t)address, buffer,
+                         (int64_t)size) == STRATA_OK &&
+        address + size > opened->end)
+        opened->end = address + size;
+    return 0;
+}
+
+static herr_t truncate_file(H5FD_t *base, hid_t transfer, hbool_t closing)
+{
+    (void)transfer, (void)closing;
+    driver_file *opened = (driver_file *)base;
+    source *from = &opened->from;
+    if (!from->file || opened->end == opened->allocated)
+        return 0;
+    if (ftruncate(from->file->fd, (off_t)opened->allocated) != 0)
+        strata__fail(from->ctx, STRATA_IO, "cannot set the length of '%s': %s", from->file->path,
+                     strerror(errno));
+    opened->end = opened->allocated;
+    return 0;
+}
+
+static const H5FD_class_t driver = {
+#if H5_VERSION_GE(1, 13, 0)
+    .version = H5FD_CLASS_VERSION,
+    .value = (H5FD_class_value_t)(H5_VFD_RESERVED + 2718),
+#endif
+    .name = "strata",
+    .maxaddr = (haddr_t)INT64_MAX,
+    .fc_degree = H5F_CLOSE_STRONG,
+    .fapl_size = sizeof(source),
+    .open = open_file,
+    .close = close_file,
+    .query = query,
+    .get_eoa = get_eoa,
+    .set_eoa = set_eoa,
+    .get_eof = get_eof,
+    .read = read_bytes,
+    .write = write_bytes,
+    .truncate = truncate_file,
+    .fl_map = H5FD_FLMAP_DICHOTOMY,
+};
+
+/* Access by the driver, with every identifier of a file closed with it. */
+static hid_t access_list(const source *from)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), id = H5FDregister(&driver);
+    H5Pset_driver(access, id, from);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    H5FDunregister(id); /* the list holds on to it */
+    return access;
+}
+
+hid_t strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes)
+{
+    hid_t access = access_list(&(source){.ctx = ctx, .bytes = bytes});
+    hid_t file = H5Fopen(bytes->name, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    if (file < 0)
+        strata__fail(ctx, STRATA_BAD_DATA,
+                     "'%s' is not an HDF5 file, or it is damaged or cut short (%lld bytes)",
+                     bytes->name, (long long)bytes->size);
+    return file;
+}
+
+hid_t strata__hdf5_create(strata_context *ctx, const strata__new_file *file)
+{
+    hid_t access = access_list(&(source){.ctx = ctx, .file = file});
+    hid_t created = H5Fcreate(file->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Pclose(access);
+    if (created < 0)
+        strata__fail(ctx, STRATA_IO, "cannot start an HDF5 file for '%s'", file->path);
+    return created;
+}

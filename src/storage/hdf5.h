@@ -1,0 +1,38 @@
+/* HDF5 files over our own bytes: a driver, and quiet calls. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_STORAGE_HDF5_H
+#define STRATA_STORAGE_HDF5_H
+
+#include <hdf5.h>
+
+#include "storage/bytes.h"
+#include "storage/file.h"
+
+/*
+ * Settings of the process that HDF5 keeps in global variables: its printing of errors and the
+ * loading of filter plugins from a path in the environment. Both are off between quiet and loud,
+ * and then as the program had them.
+ */
+typedef struct strata__hdf5_settings {
+    H5E_auto2_t print;
+    void *print_data;
+    unsigned plugins;
+} strata__hdf5_settings;
+
+strata__hdf5_settings strata__hdf5_quiet(void);
+void strata__hdf5_loud(const strata__hdf5_settings *before);
+
+/*
+ * Opens the run of bytes, which must outlive the file, for reading. Whatever the file says, nothing
+ * outside of the run is read. Negative after STRATA_BAD_DATA. Local.
+ */
+hid_t strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes);
+
+/*
+ * Starts an HDF5 file (superblock 0, oldest formats) in a new, empty file. Failed writes are kept
+ * in ctx and HDF5 is told that they worked: the file will be discarded, and a file that HDF5 cannot
+ * close crashes the end of the process. Negative after an error. Local.
+ */
+hid_t strata__hdf5_create(strata_context *ctx, const strata__new_file *file);
+
+#endif

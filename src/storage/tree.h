@@ -1,0 +1,54 @@
+/* HDF5 files from strangers: the structure is walked and checked before any data are read. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_STORAGE_TREE_H
+#define STRATA_STORAGE_TREE_H
+
+#include "storage/hdf5.h"
+
+typedef struct strata__tree_item {
+    char *path; /* from the root, without a leading slash */
+    bool is_group;
+    bool is_number; /* a dataset of a type that strata_dtype has, or that converts to one without
+                       loss */
+    strata_dtype dtype; /* of a number: what holds its values */
+    strata_shape shape;
+    int64_t offset; /* in the bytes, when the elements lie there in one run exactly as in memory;
+                       else -1 */
+} strata__tree_item;
+
+typedef struct strata__tree {
+    strata__bytes bytes;
+    hid_t file;
+    strata__tree_item *items; /* sorted by path */
+    int count, capacity;
+} strata__tree;
+
+/*
+ * Takes the bytes over (also on failure), opens them as HDF5 and walks every object.
+ * STRATA_BAD_DATA, with the path inside the file: soft and external links, external and virtual
+ * storage, filters other than deflate, shuffle and Fletcher32, objects that are neither groups nor
+ * datasets, more than 100,000 objects or 64 levels, more than STRATA_MAX_RANK axes, names with
+ * control characters, and data sets that declare more than the file can hold (1000 times the stored
+ * bytes when packed). Local.
+ */
+strata_status strata__tree_open(strata_context *ctx, strata__bytes *bytes, strata__tree **tree);
+void strata__tree_close(strata_context *ctx, strata__tree *tree); /* NULL is fine. */
+
+/* NULL when there is nothing of that path. */
+const strata__tree_item *strata__tree_find(const strata__tree *tree, const char *path);
+
+/* The first item whose path is `path` or sorts after it: items below a group "a" stand together
+ * from "a/". */
+int strata__tree_from(const strata__tree *tree, const char *path);
+
+/* A block of a number dataset, converted to `dtype`, row-major (see strata__weights_read). Local.
+ */
+strata_status strata__tree_read(strata_context *ctx, const strata__tree *tree,
+                                const strata__tree_item *item, const int64_t *first,
+                                const int64_t *count, strata_dtype dtype, void *out);
+
+/* HDF5's description of an element in memory, and of one in our files (little-endian). */
+hid_t strata__hdf5_memory_type(strata_dtype dtype);
+hid_t strata__hdf5_file_type(strata_dtype dtype);
+
+#endif
