@@ -26,4 +26,17 @@ void strata__batch_total(strata_context *ctx, double *values, int count);
 /* Σ a[i]·b[i] in double over local samples; b NULL: Σ a[i]. Part. */
 double strata__batch_dot_part(const float *a, const float *b, int64_t count);
 
+/*
+ * sum[j] += Σ_rows w·a[., j] and dot[j] += Σ_rows w·a[., j]·b[., j] in double, a and b (rows × n), w (rows) or NULL: ones. Moments of a
+ * batch (b = a), gradients of scales and offsets. Part.
+ */
+void strata__batch_moments_part(const float *a, const float *b, const float *w, int64_t rows, int64_t n, double *sum,
+                                double *dot);
+
+/*
+ * Adds such sums over the own columns of x to the gradient of a whole vector (n of x), if it wants one. Collective on cols when x is
+ * split.
+ */
+void strata__batch_gradient_part(strata_tensor *vector, const strata_tensor *x, const double *sums);
+
 #endif

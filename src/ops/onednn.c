@@ -12,8 +12,8 @@
 typedef struct operand {
     int argument;
     bool result;
-    dnnl_memory_t plain;      /* the caller's memory */
-    dnnl_memory_t picked;     /* in scratch memory, in the primitive's layout; NULL: the same layout */
+    dnnl_memory_t plain;  /* the caller's memory */
+    dnnl_memory_t picked; /* in scratch memory, in the primitive's layout; NULL: the same layout */
     dnnl_primitive_t reorder; /* between the two */
     size_t offset;            /* of `picked` in scratch memory */
 } operand;
@@ -137,7 +137,8 @@ void strata__onednn_free(strata_context *ctx)
 
 /* --- making primitives --- */
 
-dnnl_memory_desc_t strata__channels_last(int64_t rank, int64_t batch, int64_t channels, const int64_t *axes)
+dnnl_memory_desc_t strata__channels_last(int64_t rank, int64_t batch, int64_t channels,
+                                         const int64_t *axes)
 {
     static const dnnl_format_tag_t tags[] = {dnnl_nwc, dnnl_nhwc, dnnl_ndhwc};
     dnnl_dims_t dims = {batch, channels};
@@ -153,7 +154,8 @@ static size_t reserve(strata__primitive *primitive, const dnnl_memory_desc_t *la
 {
     size_t offset = primitive->scratch_bytes;
     size_t bytes = dnnl_memory_desc_get_size(layout);
-    primitive->scratch_bytes += (bytes + STRATA__ALIGNMENT - 1) / STRATA__ALIGNMENT * STRATA__ALIGNMENT;
+    primitive->scratch_bytes +=
+        (bytes + STRATA__ALIGNMENT - 1) / STRATA__ALIGNMENT * STRATA__ALIGNMENT;
     return offset;
 }
 
@@ -198,8 +200,8 @@ static dnnl_status_t make_parts(dnnl_engine_t engine, const strata__primitive_pl
     return dnnl_memory_create(&primitive->scratchpad, scratchpad, engine, DNNL_MEMORY_NONE);
 }
 
-static dnnl_status_t make_primitive(const struct strata__onednn *onednn, strata__primitive_make *make,
-                                    strata__primitive *primitive)
+static dnnl_status_t make_primitive(const struct strata__onednn *onednn,
+                                    strata__primitive_make *make, strata__primitive *primitive)
 {
     strata__primitive_plan plan = {0};
     TRY(make(onednn->engine, &primitive->key,
@@ -290,12 +292,14 @@ size_t strata__primitive_bytes(const strata__primitive *primitive, int operand)
 
 static dnnl_status_t convert(dnnl_stream_t stream, const operand *operand)
 {
-    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, operand->result ? operand->picked : operand->plain},
-                                   {DNNL_ARG_TO, operand->result ? operand->plain : operand->picked}};
+    dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_FROM, operand->result ? operand->picked : operand->plain},
+        {DNNL_ARG_TO, operand->result ? operand->plain : operand->picked}};
     return dnnl_primitive_execute(operand->reorder, stream, 2, arguments);
 }
 
-static dnnl_status_t convert_all(dnnl_stream_t stream, const strata__primitive *primitive, bool results)
+static dnnl_status_t convert_all(dnnl_stream_t stream, const strata__primitive *primitive,
+                                 bool results)
 {
     for (int i = 0; i < primitive->count; i++) {
         const operand *operand = &primitive->operands[i];
@@ -315,11 +319,13 @@ static dnnl_status_t place(const strata__primitive *primitive, char *scratch, vo
             TRY(dnnl_memory_set_data_handle(operand->picked, scratch + operand->offset));
     }
     if (primitive->scratchpad)
-        TRY(dnnl_memory_set_data_handle(primitive->scratchpad, scratch + primitive->scratchpad_offset));
+        TRY(dnnl_memory_set_data_handle(primitive->scratchpad,
+                                        scratch + primitive->scratchpad_offset));
     return dnnl_success;
 }
 
-static dnnl_status_t run(struct strata__onednn *onednn, const strata__primitive *primitive, void *const *data)
+static dnnl_status_t run(struct strata__onednn *onednn, const strata__primitive *primitive,
+                         void *const *data)
 {
     TRY(place(primitive, onednn->scratch, data));
     TRY(convert_all(onednn->stream, primitive, false));

@@ -18,8 +18,8 @@ typedef enum strata__primitive_kind {
 } strata__primitive_kind;
 
 /*
- * All that the making of a primitive depends on: local sizes, channels-last. Compared byte by byte, hence members of one size.
- * Unused spatial axes are zero.
+ * All that the making of a primitive depends on: local sizes, channels-last. Compared byte by byte,
+ * hence members of one size. Unused spatial axes are zero.
  */
 typedef struct strata__primitive_key {
     int64_t kind;
@@ -34,7 +34,8 @@ typedef struct strata__primitive_key {
 
 #define STRATA__OPERANDS 4
 
-/* An operand as the caller holds it. Where the primitive prefers another layout, it is converted at each run. */
+/* An operand as the caller holds it. Where the primitive prefers another layout, it is converted at
+ * each run. */
 typedef struct strata__operand {
     int argument; /* DNNL_ARG_SRC, … */
     bool result;
@@ -47,7 +48,8 @@ typedef struct strata__primitive_plan {
     strata__operand operands[STRATA__OPERANDS];
 } strata__primitive_plan;
 
-/* Fills in descriptor (handed over) and operands. Scratchpads are the caller's, so `attributes` must be passed on. */
+/* Fills in descriptor (handed over) and operands. Scratchpads are the caller's, so `attributes`
+ * must be passed on. */
 typedef dnnl_status_t strata__primitive_make(dnnl_engine_t engine, const strata__primitive_key *key,
                                              dnnl_primitive_attr_t attributes,
                                              strata__primitive_plan *plan);
@@ -55,8 +57,8 @@ typedef dnnl_status_t strata__primitive_make(dnnl_engine_t engine, const strata_
 typedef struct strata__primitive strata__primitive;
 
 /*
- * The primitive of the key, made on first use; NULL after an error. Valid until the next call: the cache has a bound, and drops what
- * has not been used for the longest time. Local.
+ * The primitive of the key, made on first use; NULL after an error. Valid until the next call: the
+ * cache has a bound, and drops what has not been used for the longest time. Local.
  */
 strata__primitive *strata__primitive_for(strata_context *ctx, const strata__primitive_key *key,
                                          strata__primitive_make *make);
@@ -70,7 +72,8 @@ size_t strata__primitive_bytes(const strata__primitive *primitive, int operand);
 /* --- for those who make primitives --- */
 
 /* float32 activations (batch, channels, axes…) in channels-last order; axes are spatial sizes. */
-dnnl_memory_desc_t strata__channels_last(int64_t rank, int64_t batch, int64_t channels, const int64_t *axes);
+dnnl_memory_desc_t strata__channels_last(int64_t rank, int64_t batch, int64_t channels,
+                                         const int64_t *axes);
 
 /* Frees engine and primitives; fine when there are none. Part of taking the context down. Local. */
 void strata__onednn_free(strata_context *ctx);

@@ -72,7 +72,7 @@ strata_tensor *strata__depthwise_convolution(const char *who, strata_tensor *x, 
                                              const strata__object *activation);
 strata_tensor *strata__max_pooling(const char *who, strata_tensor *x, const strata__window *window);
 strata_tensor *strata__average_pooling(const char *who, strata_tensor *x, const strata__window *window); /* divides by real cells */
-strata_tensor *strata__global_average_pooling(strata_tensor *x, int rank, bool channels_first, bool keepdims);
+strata_tensor *strata__global_average_pooling(const char *who, strata_tensor *x, int rank, bool channels_first, bool keepdims);
 
 /* --- normalization (ops/normalization.c) --- */
 
@@ -80,10 +80,10 @@ strata_tensor *strata__global_average_pooling(strata_tensor *x, int rank, bool c
  * Batch normalization over all axes but `axis`, population variance of the whole global batch (sums over the batch axis of the mesh).
  * mask: bool without the feature axis, or NULL. training: moments come out in mean and variance (dim), whole; else they go in.
  */
-strata_tensor *strata__batch_normalization(strata_tensor *x, int axis, strata_tensor *gamma, strata_tensor *beta,
+strata_tensor *strata__batch_normalization(const char *who, strata_tensor *x, int axis, strata_tensor *gamma, strata_tensor *beta,
                                            strata_tensor *mean, strata_tensor *variance, double epsilon,
                                            strata_tensor *mask, bool training);
-strata_tensor *strata__layer_normalization(strata_tensor *x, int axis_count, const int *axes, strata_tensor *gamma,
+strata_tensor *strata__layer_normalization(const char *who, strata_tensor *x, int axis_count, const int *axes, strata_tensor *gamma,
                                            strata_tensor *beta, double epsilon, bool rms_scaling);
 
 /* --- dropout (ops/dropout.c): x·mask/(1−rate); the mask of element i of the global batch depends on (key, i) only --- */

@@ -1,0 +1,49 @@
+/* Moments over the batch axis in double, and gradients of vectors that come from them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/memory.h"
+#include "base/vector.h"
+#include "ops/batch.h"
+#include "tensor/tape.h"
+
+STRATA__VECTOR static void add_row(const float *a, const float *b, double w, int64_t n, double *sum,
+                                   double *dot)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) {
+        double value = w * (double)a[j];
+        sum[j] += value;
+        dot[j] += value * (double)b[j];
+    }
+}
+
+void strata__batch_moments_part(const float *a, const float *b, const float *w, int64_t rows,
+                                int64_t n, double *sum, double *dot)
+{
+    for (int64_t i = 0; i < rows; i++)
+        add_row(a + i * n, b + i * n, w ? (double)w[i] : 1.0, n, sum, dot);
+}
+
+static void add_to(float *into, float beta, const float *from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        into[i] = (beta == 0.0f ? 0.0f : into[i]) + from[i];
+}
+
+void strata__batch_gradient_part(strata_tensor *vector, const strata_tensor *x, const double *sums)
+{
+    float beta;
+    float *into = strata__gradient_into(vector, &beta);
+    if (!into)
+        return;
+    int64_t count = strata__local_count(vector), own = strata__last(&x->local);
+    float *whole = strata__alloc(x->ctx, (size_t)(count + own) * sizeof *whole);
+    if (!whole)
+        return;
+    float *piece = x->layout.split ? whole + count : whole;
+    for (int64_t j = 0; j < own; j++)
+        piece[j] = (float)sums[j];
+    if (x->layout.split)
+        strata__gather_columns(x->ctx, STRATA__COLS, piece, whole, 1, count);
+    add_to(into, beta, whole, count);
+    strata__free(x->ctx, whole);
+}
