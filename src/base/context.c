@@ -76,6 +76,7 @@ strata_status strata__fail(strata_context *ctx, strata_status status, const char
             *c = ' ';
     }
     ctx->status = status;
+    ctx->error_rank = -1;
     return status;
 }
 
