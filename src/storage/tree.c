@@ -412,6 +412,13 @@ static int64_t select_block(hid_t space, const strata__tree_item *item, const in
     return elements;
 }
 
+/* A byte that is not 0 is true, whatever it was before. */
+static void make_boolean(uint8_t *values, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        values[i] = values[i] != 0;
+}
+
 static strata_status read_dataset(strata_context *ctx, const strata__tree *tree,
                                   const strata__tree_item *item, hid_t dataset,
                                   const int64_t *first, const int64_t *count, strata_dtype dtype,
@@ -428,6 +435,8 @@ static strata_status read_dataset(strata_context *ctx, const strata__tree *tree,
         if (H5Dread(dataset, strata__hdf5_memory_type(dtype), memory, space, H5P_DEFAULT, out) < 0)
             status = strata__fail(ctx, STRATA_BAD_DATA, "the data of '%s' in '%s' are damaged",
                                   item->path, tree->bytes.name);
+        else if (dtype == STRATA_BOOL)
+            make_boolean(out, elements);
         H5Sclose(memory);
     }
     H5Sclose(space);
