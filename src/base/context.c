@@ -122,6 +122,8 @@ int64_t strata__context_free(strata_context *ctx)
 {
     if (!ctx)
         return 0;
+    if (ctx->onednn_free)
+        ctx->onednn_free(ctx);
     strata__names_reset(ctx);
     int64_t left = ctx->memory.live_blocks;
     strata__memory_trim(ctx);

@@ -53,6 +53,7 @@ struct strata_context {
     struct strata__function *functions;      /* registered for Lambda; layers/core/lambda.c */
     struct strata__list *custom_classes;     /* registered layer classes; layers/layer.h */
     struct strata__onednn *onednn;           /* engine and cached primitives; ops/onednn.h */
+    void (*onednn_free)(strata_context *); /* of the above; set with it, called by strata__context_free */
 };
 
 /*

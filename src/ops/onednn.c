@@ -94,16 +94,6 @@ static dnnl_status_t make_engine(struct strata__onednn *onednn)
     return make_attributes(onednn);
 }
 
-static struct strata__onednn *onednn_of(strata_context *ctx)
-{
-    if (ctx->onednn)
-        return ctx->onednn;
-    ctx->onednn = strata__calloc(ctx, 1, sizeof *ctx->onednn);
-    if (ctx->onednn && !succeeded(ctx, make_engine(ctx->onednn), "cannot make an engine"))
-        strata__onednn_free(ctx);
-    return ctx->onednn;
-}
-
 static void primitive_free(strata_context *ctx, strata__primitive *primitive)
 {
     for (int i = 0; i < primitive->count; i++) {
@@ -116,11 +106,9 @@ static void primitive_free(strata_context *ctx, strata__primitive *primitive)
     strata__free(ctx, primitive);
 }
 
-void strata__onednn_free(strata_context *ctx)
+static void onednn_free(strata_context *ctx)
 {
     struct strata__onednn *onednn = ctx->onednn;
-    if (!onednn)
-        return;
     while (onednn->primitives) {
         strata__primitive *first = onednn->primitives;
         onednn->primitives = first->next;
@@ -133,6 +121,20 @@ void strata__onednn_free(strata_context *ctx)
     strata__free(ctx, onednn->scratch);
     strata__free(ctx, onednn);
     ctx->onednn = NULL;
+    ctx->onednn_free = NULL;
+}
+
+static struct strata__onednn *onednn_of(strata_context *ctx)
+{
+    if (ctx->onednn)
+        return ctx->onednn;
+    ctx->onednn = strata__calloc(ctx, 1, sizeof *ctx->onednn);
+    if (!ctx->onednn)
+        return NULL;
+    ctx->onednn_free = onednn_free;
+    if (!succeeded(ctx, make_engine(ctx->onednn), "cannot make an engine"))
+        onednn_free(ctx);
+    return ctx->onednn;
 }
 
 /* --- making primitives --- */

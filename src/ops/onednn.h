@@ -1,4 +1,5 @@
-/* oneDNN in the context: engine, stream, and primitives cached by what they compute. */
+/* oneDNN in the context: engine, stream, and primitives cached by what they compute; freed with the
+ * context. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_OPS_ONEDNN_H
 #define STRATA_OPS_ONEDNN_H
@@ -74,8 +75,5 @@ size_t strata__primitive_bytes(const strata__primitive *primitive, int operand);
 /* float32 activations (batch, channels, axes…) in channels-last order; axes are spatial sizes. */
 dnnl_memory_desc_t strata__channels_last(int64_t rank, int64_t batch, int64_t channels,
                                          const int64_t *axes);
-
-/* Frees engine and primitives; fine when there are none. Part of taking the context down. Local. */
-void strata__onednn_free(strata_context *ctx);
 
 #endif
