@@ -80,6 +80,25 @@ strata_status strata__fail(strata_context *ctx, strata_status status, const char
     return status;
 }
 
+void strata__defer(strata_context *ctx, strata_status status, const char *format, ...)
+{
+    if (ctx->deferred_status != STRATA_OK)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(ctx->deferred_message, sizeof ctx->deferred_message, format, arguments);
+    va_end(arguments);
+    ctx->deferred_status = status;
+}
+
+void strata__raise_deferred(strata_context *ctx)
+{
+    if (ctx->deferred_status == STRATA_OK)
+        return;
+    strata__fail(ctx, ctx->deferred_status, "%s", ctx->deferred_message);
+    ctx->deferred_status = STRATA_OK;
+}
+
 static void print_line(const char *level, const char *format, va_list arguments)
 {
     char line[STRATA__MESSAGE_SIZE];

@@ -32,6 +32,8 @@ typedef struct strata__memory {
 struct strata_context {
     strata_status status;               /* the first error is kept */
     char message[STRATA__MESSAGE_SIZE]; /* one line: object, value, remedy */
+    strata_status deferred_status;      /* an error of this rank alone, raised by the next agreement */
+    char deferred_message[STRATA__MESSAGE_SIZE];
     int error_rank;                     /* rank that saw it; -1: not known to be one rank's own */
     strata__memory memory;
     struct strata__name_count *names; /* automatic names: prefix -> next number */
@@ -62,6 +64,15 @@ struct strata_context {
  */
 strata_status strata__fail(strata_context *ctx, strata_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/*
+ * An error that one rank alone sees while others go on into collectives, such as an index out of range: it is kept aside, the
+ * caller goes on with a harmless value, and strata__agree() at the end of the step raises it on all ranks.
+ */
+void strata__defer(strata_context *ctx, strata_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Makes a deferred error the context's error. */
+void strata__raise_deferred(strata_context *ctx);
 
 /* Passes a status up. */
 #define STRATA_TRY(call)                                                                           \

@@ -112,6 +112,7 @@ static strata_status regularize_activity(strata_layer *layer, int count, strata_
         strata_tensor *penalty = strata__activity_penalty(&layer->activity_regularizer, outputs[i]);
         if (!penalty)
             return layer->ctx->status;
+        penalty->part = outputs[i]->layout.batch;
         STRATA_TRY(strata_layer_add_loss(layer, penalty));
     }
     return STRATA_OK;

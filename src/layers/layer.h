@@ -96,6 +96,10 @@ void strata__layers_free(strata_context *ctx);
 typedef void strata__visit(void *user, strata_layer *layer);
 void strata__layer_walk(strata_layer *layer, strata__visit *visit, void *user);
 
+/* The two halves of strata_layer_losses(): those added in the last outermost call, those of regularized trainable weights. */
+int strata__layer_added_losses(strata_layer *layer, strata_tensor **losses, int size);
+int strata__layer_regularization(strata_layer *layer, strata_tensor **losses, int size);
+
 /* The symbolic tensor of an InputLayer. */
 strata_tensor *strata__input_tensor(strata_layer *layer);
 

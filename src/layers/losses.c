@@ -37,27 +37,34 @@ static void gather_added(void *user, strata_layer *layer)
         put(user, layer->losses.items[i]);
 }
 
-static void gather_regularized(strata_layer *layer, gathering *into)
+int strata__layer_added_losses(strata_layer *layer, strata_tensor **losses, int size)
 {
+    gathering into = {.items = size > 0 ? losses : NULL, .size = size};
+    strata__layer_walk(layer, gather_added, &into);
+    return into.count;
+}
+
+int strata__layer_regularization(strata_layer *layer, strata_tensor **losses, int size)
+{
+    gathering into = {.items = size > 0 ? losses : NULL, .size = size};
     int count = strata_layer_trainable_weights(layer, NULL, 0);
     strata_variable **weights = strata__alloc(layer->ctx, (size_t)count * sizeof *weights);
     if (!weights)
-        return;
+        return 0;
     strata_layer_trainable_weights(layer, weights, count);
     for (int i = 0; i < count; i++) {
-        if (!weights[i]->regularizer.class)
-            continue;
-        put(into, into->items ? strata__variable_regularization(weights[i]) : NULL);
+        if (weights[i]->regularizer.class)
+            put(&into, into.items ? strata__variable_regularization(weights[i]) : NULL);
     }
     strata__free(layer->ctx, weights);
+    return into.count;
 }
 
 int strata_layer_losses(strata_layer *layer, strata_tensor **losses, int size)
 {
-    gathering into = {.items = size > 0 ? losses : NULL, .size = size};
-    strata__layer_walk(layer, gather_added, &into);
-    gather_regularized(layer, &into);
-    return into.count;
+    int added = strata__layer_added_losses(layer, losses, size);
+    int left = size > added ? size - added : 0;
+    return added + strata__layer_regularization(layer, left ? losses + added : NULL, left);
 }
 
 /* --- metrics: a Mean for each name --- */

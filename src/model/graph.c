@@ -127,8 +127,8 @@ static strata_status make_steps(strata_model *model, const strata__list *calls)
         model->slot_count += call->output_count;
         if (call->input_count == 0)
             continue;
-        strata__step *step = &model->steps[model->step_count++];
-        *step = (strata__step){.call = call,
+        strata__graph_step *step = &model->steps[model->step_count++];
+        *step = (strata__graph_step){.call = call,
                                .input_slots = slots_of(ctx, call->input_count, call->inputs),
                                .output_slots = slots_of(ctx, call->output_count, call->outputs)};
         if (!step->input_slots || !step->output_slots)

@@ -68,7 +68,7 @@ static strata_tensor *fit_input(strata_model *model, int index, strata_tensor *x
     return fitted->dtype == wanted->dtype ? fitted : strata_ops_cast(fitted, wanted->dtype);
 }
 
-static strata_status run_step(const strata__step *step, strata_tensor **values)
+static strata_status run_step(const strata__graph_step *step, strata_tensor **values)
 {
     const strata__graph_call *call = step->call;
     strata_tensor *inputs[call->input_count], *outputs[call->output_count];

@@ -11,11 +11,11 @@
 #define STRATA__MOST_INPUTS 64
 
 /* One call of the graph; its tensors' values live in numbered slots while the model runs. */
-typedef struct strata__step {
+typedef struct strata__graph_step {
     strata__graph_call *call;
     int *input_slots;  /* [call->input_count] */
     int *output_slots; /* [call->output_count] */
-} strata__step;
+} strata__graph_step;
 
 struct strata_model {
     strata_context *ctx;
@@ -29,7 +29,7 @@ struct strata_model {
     int input_count, output_count;
     strata_tensor **inputs, **outputs; /* symbolic; kept */
     int step_count, slot_count;
-    strata__step *steps; /* in an order in which they can run */
+    strata__graph_step *steps; /* in an order in which they can run */
     int *input_slots, *output_slots;
     struct strata__trainer *trainer; /* when compiled; training/trainer.h */
 };

@@ -36,6 +36,7 @@ struct strata_tensor {
     strata__buffer *buffer;
     void *data; /* row-major; NULL when symbolic */
     bool symbolic;
+    bool part; /* a scalar whose values on the ranks of the batch axis add up to the number it stands for (a loss) */
 
     /* Gradient; see tape.h */
     bool wants_gradient;

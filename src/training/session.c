@@ -1,0 +1,207 @@
+/* Start and end of the library's use: options, mesh, teardown. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include <strata/context.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "data/dataset.h"
+#include "mesh/mesh.h"
+#include "model/model.h"
+#include "ops/onednn.h"
+#include "training/callback.h"
+#include "training/trainer.h"
+
+/* --- options --- */
+
+/* "--mesh=…" or "--mesh …" at argv[at]: its value and how many words it took; NULL: another word. */
+static const char *option_value(const char *name, int argc, char **argv, int at, int *words)
+{
+    size_t length = strlen(name);
+    if (strncmp(argv[at], "--", 2) != 0 || strncmp(argv[at] + 2, name, length) != 0)
+        return NULL;
+    const char *rest = argv[at] + 2 + length;
+    *words = 1;
+    if (*rest == '=')
+        return rest + 1;
+    if (*rest != '\0' || at + 1 >= argc)
+        return *rest == '\0' ? "" : NULL;
+    *words = 2;
+    return argv[at + 1];
+}
+
+/* Text of a number is kept until strata_init() can report a mistake in it. */
+static int64_t number_or_none(const char *text)
+{
+    char *end;
+    long long value = strtoll(text, &end, 10);
+    return *text && !*end && value >= 0 ? value : STRATA_NONE;
+}
+
+strata_options strata_options_from(int *argc, char ***argv)
+{
+    strata_options options = {.argc = argc, .argv = argv};
+    int kept = 1;
+    for (int i = 1; i < *argc;) {
+        int words = 1;
+        const char *value;
+        if ((value = option_value("mesh", *argc, *argv, i, &words)))
+            options.mesh = value;
+        else if ((value = option_value("seed", *argc, *argv, i, &words)))
+            options.seed = number_or_none(value);
+        else if ((value = option_value("verbosity", *argc, *argv, i, &words)))
+            options.verbosity = number_or_none(value) > 3 ? -1 : (int)number_or_none(value);
+        else
+            (*argv)[kept++] = (*argv)[i];
+        i += words;
+    }
+    if (*argc > 0) {
+        *argc = kept;
+        (*argv)[kept] = NULL;
+    }
+    return options;
+}
+
+static const char *text_option(const char *given, const char *variable)
+{
+    const char *text = given ? given : getenv(variable);
+    return text && *text ? text : NULL;
+}
+
+static int64_t number_option(strata_context *ctx, int64_t given, const char *variable, int64_t otherwise)
+{
+    const char *text = getenv(variable);
+    int64_t number = given ? given : text && *text ? number_or_none(text) : otherwise;
+    if (number >= 0)
+        return number;
+    strata__fail(ctx, STRATA_INVALID, "%s=%s is not a whole number that is not negative", variable,
+                 given ? "(from the command line)" : text);
+    return otherwise;
+}
+
+/* --- start --- */
+
+/* Set before MPI starts unless the user did: the shared file pointer plugin of OMPIO can hang after a killed run. */
+static bool start_mpi(void)
+{
+    int initialized;
+    MPI_Initialized(&initialized);
+    if (initialized)
+        return false;
+    setenv("OMPI_MCA_sharedfp", "^sm", 0);
+    int level;
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+    return true;
+}
+
+strata_context *strata_init(MPI_Comm comm, strata_options options)
+{
+    bool owns = start_mpi();
+    strata_context *ctx = strata__context_new();
+    if (!ctx)
+        return NULL;
+    ctx->owns_mpi = owns;
+    ctx->compiler = &strata__trainer_compiler;
+    ctx->seed = (uint64_t)number_option(ctx, options.seed, "STRATA_SEED", 1);
+    int64_t verbosity = number_option(ctx, options.verbosity, "STRATA_VERBOSITY", 2);
+    ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
+    strata_status early = ctx->status;
+    char message[STRATA__MESSAGE_SIZE];
+    memcpy(message, ctx->message, sizeof message);
+    ctx->status = STRATA_OK;
+    strata__mesh_new(ctx, comm, text_option(options.mesh, "STRATA_MESH"));
+    if (early != STRATA_OK)
+        strata__fail(ctx, early, "%s", message);
+    return ctx;
+}
+
+/* --- end --- */
+
+static void print_error(const strata_context *ctx)
+{
+    if (ctx->status == STRATA_OK || (ctx->mesh && ctx->mesh->rank != 0))
+        return;
+    if (ctx->error_rank > 0)
+        fprintf(stderr, "strata: error on rank %d: %s\n", ctx->error_rank, ctx->message);
+    else
+        fprintf(stderr, "strata: error: %s\n", ctx->message);
+}
+
+static void free_everything(strata_context *ctx)
+{
+    while (ctx->scope)
+        strata_scope_end(ctx);
+    strata__tape_free(ctx);
+    strata__callbacks_free(ctx);
+    strata__models_free(ctx);
+    strata__layers_free(ctx);
+    strata__functions_free(ctx);
+    strata__datasets_free(ctx);
+    strata__onednn_free(ctx);
+    strata__mesh_free(ctx);
+}
+
+int strata_finish(strata_context **handle)
+{
+    strata_context *ctx = handle ? *handle : NULL;
+    if (!ctx)
+        return strata_status_exit_code(STRATA_NO_MEMORY);
+    *handle = NULL;
+    if (ctx->mesh)
+        strata__agree(ctx);
+    print_error(ctx);
+    int code = strata_status_exit_code(ctx->status);
+    bool owns_mpi = ctx->owns_mpi;
+    int rank = ctx->mesh ? ctx->mesh->rank : 0;
+    free_everything(ctx);
+    int64_t left = strata__context_free(ctx);
+    if (left > 0 && rank == 0 && getenv("STRATA_CHECK_LEAKS"))
+        fprintf(stderr, "strata: %lld blocks of memory were not given back\n", (long long)left);
+    if (owns_mpi)
+        MPI_Finalize();
+    return code;
+}
+
+/* --- what a context is --- */
+
+strata_status strata_error(const strata_context *ctx)
+{
+    return ctx->status;
+}
+
+const char *strata_error_message(const strata_context *ctx)
+{
+    return ctx->status == STRATA_OK ? "" : ctx->message;
+}
+
+void strata_error_clear(strata_context *ctx)
+{
+    ctx->status = STRATA_OK;
+    ctx->message[0] = '\0';
+    ctx->error_rank = -1;
+}
+
+strata_status strata_agree(strata_context *ctx)
+{
+    return strata__agree(ctx);
+}
+
+int strata_rank(const strata_context *ctx)
+{
+    return ctx->mesh ? ctx->mesh->rank : 0;
+}
+
+int strata_size(const strata_context *ctx)
+{
+    return ctx->mesh ? ctx->mesh->size : 1;
+}
+
+strata_memory_use strata_memory(const strata_context *ctx)
+{
+    return (strata_memory_use){.live_bytes = ctx->memory.live_bytes,
+                               .peak_bytes = ctx->memory.peak_bytes,
+                               .system_bytes = ctx->memory.system_bytes,
+                               .system_allocations = ctx->memory.system_allocations};
+}
