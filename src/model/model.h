@@ -39,7 +39,9 @@ typedef struct strata__compiler {
     /* compile_config, or NULL when not compiled. New reference. */
     json_t *(*to_json)(strata_model *model);
     strata_status (*from_json)(strata_model *model, const json_t *config);
-    /* Optimizer variables in Keras's file order. shape rank 0: scalar. */
+    /* Makes the optimizer's variables, which loading needs before it can write them. Collective. */
+    strata_status (*build)(strata_model *model);
+    /* Optimizer variables in Keras's file order; none before the build. shape rank 0: scalar. */
     int (*variable_count)(strata_model *model);
     strata_status (*variable_describe)(strata_model *model, int index, const char **path, strata_dtype *dtype,
                                        strata_shape *shape);

@@ -6,17 +6,17 @@
 #include <strata/context.h>
 
 #include "base/memory.h"
-#include "base/text.h"
 #include "data/dataset.h"
 #include "mesh/mesh.h"
+#include "mesh/process.h"
 #include "model/model.h"
-#include "ops/onednn.h"
 #include "training/callback.h"
 #include "training/trainer.h"
 
 /* --- options --- */
 
-/* "--mesh=…" or "--mesh …" at argv[at]: its value and how many words it took; NULL: another word. */
+/* "--mesh=…" or "--mesh …" at argv[at]: its value and how many words it took; NULL: another word.
+ */
 static const char *option_value(const char *name, int argc, char **argv, int at, int *words)
 {
     size_t length = strlen(name);
@@ -70,7 +70,8 @@ static const char *text_option(const char *given, const char *variable)
     return text && *text ? text : NULL;
 }
 
-static int64_t number_option(strata_context *ctx, int64_t given, const char *variable, int64_t otherwise)
+static int64_t number_option(strata_context *ctx, int64_t given, const char *variable,
+                             int64_t otherwise)
 {
     const char *text = getenv(variable);
     int64_t number = given ? given : text && *text ? number_or_none(text) : otherwise;
@@ -83,22 +84,9 @@ static int64_t number_option(strata_context *ctx, int64_t given, const char *var
 
 /* --- start --- */
 
-/* Set before MPI starts unless the user did: the shared file pointer plugin of OMPIO can hang after a killed run. */
-static bool start_mpi(void)
-{
-    int initialized;
-    MPI_Initialized(&initialized);
-    if (initialized)
-        return false;
-    setenv("OMPI_MCA_sharedfp", "^sm", 0);
-    int level;
-    MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
-    return true;
-}
-
 strata_context *strata_init(MPI_Comm comm, strata_options options)
 {
-    bool owns = start_mpi();
+    bool owns = strata__mpi_start();
     strata_context *ctx = strata__context_new();
     if (!ctx)
         return NULL;
@@ -139,7 +127,6 @@ static void free_everything(strata_context *ctx)
     strata__layers_free(ctx);
     strata__functions_free(ctx);
     strata__datasets_free(ctx);
-    strata__onednn_free(ctx);
     strata__mesh_free(ctx);
 }
 
@@ -160,7 +147,7 @@ int strata_finish(strata_context **handle)
     if (left > 0 && rank == 0 && getenv("STRATA_CHECK_LEAKS"))
         fprintf(stderr, "strata: %lld blocks of memory were not given back\n", (long long)left);
     if (owns_mpi)
-        MPI_Finalize();
+        strata__mpi_stop();
     return code;
 }
 

@@ -14,9 +14,9 @@
 
 /* Loss and metrics of one output. */
 typedef struct strata__target {
-    const char *name;       /* of the output: its layer's name */
-    strata__loss *loss;     /* NULL: none */
-    double weight;          /* of the loss in the total */
+    const char *name;        /* of the output: its layer's name */
+    strata__loss *loss;      /* NULL: none */
+    double weight;           /* of the loss in the total */
     strata__metric *tracker; /* "<output>_loss"; only with several losses */
     int metric_count, weighted_count;
     strata__metric *metrics[STRATA_MAX_METRICS], *weighted[STRATA_MAX_METRICS];
@@ -24,25 +24,24 @@ typedef struct strata__target {
 
 typedef struct strata__trainer {
     strata_model *model;
-    char *optimizer_text;
     strata__optimizer *optimizer;
     int target_count;
     strata__target *targets; /* one an output */
     strata__metric *tracker; /* "loss" */
     int log_count;           /* numbers in a log line, in Keras's order */
     strata__metric **logged; /* [log_count]; layers' own metrics come after them */
-    const char **names;      /* [name_room]: of the current logs */
+    const char **names;      /* [name_room]: of a log line, then with "val_" in front */
     double *values;
     int name_room;
-    json_t *config;          /* compile_config as Keras writes it */
+    json_t *config; /* compile_config as Keras writes it */
     bool stop;
-    int class_weight_count;  /* of the fit under way */
+    int class_weight_count; /* of the fit under way */
     const strata__class_weight *class_weights;
     /* Where a run stands, for checkpoints and callbacks. */
-    int64_t epoch, step;     /* of the fit under way: epoch, and batches of it that are done */
+    int64_t epoch, step; /* of the fit under way: epoch, and batches of it that are done */
     uint64_t feed_seed;
-    struct strata__history *history;
-    json_t *resume;          /* state of a loaded checkpoint, until fit takes it */
+    struct strata__history *history; /* of the last fit; training/history.h */
+    json_t *resume; /* state of a loaded checkpoint, until fit takes it */
 } strata__trainer;
 
 /* The trainer, or an error in Keras's words: "You must call `compile()` before calling `fit()`." */
@@ -51,26 +50,31 @@ strata__trainer *strata__trainer_of(strata_model *model, const char *what);
 /* Packs the trainable variables on first use. Collective on the mesh. */
 strata_status strata__trainer_ready(strata__trainer *trainer);
 
-/* Checks a dataset's columns against the model and brings them into its order: map_x[i] is the column of input i. */
+/* Checks a dataset's columns against the model and brings them into its order: map_x[i] is the
+ * column of input i. */
 typedef struct strata__binding {
     int x[STRATA_MAX_COLUMNS], y[STRATA_MAX_COLUMNS], weights[STRATA_MAX_COLUMNS]; /* -1: none */
 } strata__binding;
-strata_status strata__bind(strata_model *model, const strata_dataset *data, bool targets, strata__binding *binding);
+strata_status strata__bind(strata_model *model, const strata_dataset *data, bool targets,
+                           strata__binding *binding);
 
 /*
- * One step on a batch: forward, loss, and when training also backward and update; losses and metrics are added to the trackers
- * (nothing is summed over ranks for that). Errors of one rank are agreed at the end of the forward pass. Collective on the mesh.
+ * One step on a batch: forward, loss, and when training also backward and update; losses and
+ * metrics are added to the trackers (nothing is summed over ranks for that). Errors of one rank are
+ * agreed at the end of the forward pass. Collective on the mesh.
  */
-strata_status strata__step_run(strata__trainer *trainer, const strata__binding *binding, const strata__batch *batch,
-                               bool training);
+strata_status strata__step_run(strata__trainer *trainer, const strata__binding *binding,
+                               const strata__batch *batch, bool training);
 
-/* Current results of all trackers and metrics under their names, "val_" in front if wanted. Valid until the next call. Collective. */
+/* Current results of all trackers and metrics under their names, "val_" in front if wanted. Valid
+ * until the next call. Collective. */
 strata_logs strata__trainer_logs(strata__trainer *trainer, bool validation);
 void strata__trainer_reset(strata__trainer *trainer);
 
 /* Evaluation over a feed, without hooks and output: what fit's validation and evaluate share. */
 typedef void strata__each_batch(void *user, int64_t batch);
-strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed, const strata__binding *binding);
+strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed,
+                                    const strata__binding *binding);
 
 extern const strata__compiler strata__trainer_compiler;
 

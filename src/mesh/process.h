@@ -1,0 +1,12 @@
+/* MPI itself: started where nobody has, and ended by who started it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_MESH_PROCESS_H
+#define STRATA_MESH_PROCESS_H
+
+#include <stdbool.h>
+
+/* Starts MPI (funneled threads) unless it runs already; true: this call did, and strata__mpi_stop() is owed. */
+bool strata__mpi_start(void);
+void strata__mpi_stop(void);
+
+#endif

@@ -1,0 +1,162 @@
+/* Logs of a step and the history of a fit. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "training/history.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* --- logs --- */
+
+double strata_logs_get(const strata_logs *logs, const char *name)
+{
+    for (int i = 0; logs && i < logs->count; i++) {
+        if (strcmp(logs->names[i], name) == 0)
+            return logs->values[i];
+    }
+    return NAN;
+}
+
+void strata__log_room_free(strata__trainer *trainer)
+{
+    strata_context *ctx = trainer->model->ctx;
+    for (int i = 0; i < trainer->name_room; i++)
+        strata__free(ctx, (void *)(uintptr_t)trainer->names[i]);
+    strata__free(ctx, trainer->names);
+    strata__free(ctx, trainer->values);
+    trainer->names = NULL;
+    trainer->values = NULL;
+    trainer->name_room = 0;
+}
+
+/* First half: names of training, second half: the same with "val_". Made anew when a layer has added a metric. */
+static strata_status make_room(strata__trainer *trainer, int layer_metrics)
+{
+    strata_context *ctx = trainer->model->ctx;
+    int count = trainer->log_count + layer_metrics;
+    if (trainer->name_room == 2 * count)
+        return STRATA_OK;
+    strata__log_room_free(trainer);
+    trainer->names = strata__calloc(ctx, 2 * (size_t)count, sizeof *trainer->names);
+    trainer->values = strata__calloc(ctx, 2 * (size_t)count, sizeof *trainer->values);
+    if (!trainer->names || !trainer->values)
+        return STRATA_NO_MEMORY;
+    trainer->name_room = 2 * count;
+    for (int i = 0; i < count; i++) {
+        const char *name = i < trainer->log_count
+                               ? trainer->logged[i]->name
+                               : strata_layer_metric_name(trainer->model->layer, i - trainer->log_count);
+        trainer->names[i] = strata__strdup(ctx, name);
+        trainer->names[count + i] = strata__format(ctx, "val_%s", name);
+    }
+    return ctx->status;
+}
+
+strata_logs strata__trainer_logs(strata__trainer *trainer, bool validation)
+{
+    strata_layer *layer = trainer->model->layer;
+    int layer_metrics = strata_layer_metric_count(layer);
+    if (make_room(trainer, layer_metrics) != STRATA_OK)
+        return (strata_logs){0};
+    int count = trainer->log_count + layer_metrics, first = validation ? count : 0;
+    strata__metrics_results(trainer->model->ctx, trainer->log_count, trainer->logged, trainer->values + first);
+    for (int i = 0; i < layer_metrics; i++)
+        trainer->values[first + trainer->log_count + i] = strata_layer_metric_value(layer, i);
+    return (strata_logs){.count = count, .names = trainer->names + first, .values = trainer->values + first};
+}
+
+void strata__trainer_reset(strata__trainer *trainer)
+{
+    for (int i = 0; i < trainer->log_count; i++)
+        strata__metric_reset(trainer->logged[i]);
+    strata_layer_reset_metrics(trainer->model->layer);
+}
+
+/* --- history --- */
+
+strata__history *strata__history_new(strata_context *ctx)
+{
+    return strata__calloc(ctx, 1, sizeof(strata__history));
+}
+
+static bool more_epochs(strata_context *ctx, strata__history *history)
+{
+    if (history->shown.epochs < history->room_epochs)
+        return true;
+    int room = history->room_epochs ? 2 * history->room_epochs : 16;
+    for (int i = 0; i < history->shown.count; i++) {
+        double *values = strata__realloc(ctx, history->values[i], (size_t)room * sizeof *values);
+        if (!values)
+            return false;
+        history->values[i] = values;
+    }
+    history->room_epochs = room;
+    return true;
+}
+
+static bool add_name(strata_context *ctx, strata__history *history, const char *name)
+{
+    int count = history->shown.count;
+    if (count == history->room_names) {
+        int room = count ? 2 * count : 16;
+        char **names = strata__realloc(ctx, history->names, (size_t)room * sizeof *names);
+        if (names)
+            history->names = names;
+        double **values = strata__realloc(ctx, history->values, (size_t)room * sizeof *values);
+        if (values)
+            history->values = values;
+        if (!names || !values)
+            return false;
+        history->room_names = room;
+    }
+    history->names[count] = strata__strdup(ctx, name);
+    history->values[count] = strata__alloc(ctx, (size_t)history->room_epochs * sizeof(double));
+    if (!history->names[count] || !history->values[count])
+        return false;
+    for (int epoch = 0; epoch < history->shown.epochs; epoch++)
+        history->values[count][epoch] = NAN;
+    history->shown.count++;
+    return true;
+}
+
+strata_status strata__history_add(strata_context *ctx, strata__history *history, const strata_logs *logs)
+{
+    if (!more_epochs(ctx, history))
+        return STRATA_NO_MEMORY;
+    for (int i = 0; i < logs->count; i++) {
+        bool known = false;
+        for (int k = 0; k < history->shown.count; k++)
+            known |= strcmp(history->names[k], logs->names[i]) == 0;
+        if (!known && !add_name(ctx, history, logs->names[i]))
+            return STRATA_NO_MEMORY;
+    }
+    for (int k = 0; k < history->shown.count; k++)
+        history->values[k][history->shown.epochs] = strata_logs_get(logs, history->names[k]);
+    history->shown.epochs++;
+    history->shown.names = (const char *const *)history->names;
+    history->shown.values = (const double *const *)history->values;
+    return STRATA_OK;
+}
+
+void strata__history_free(strata_context *ctx, strata__history *history)
+{
+    if (!history)
+        return;
+    for (int i = 0; i < history->shown.count; i++) {
+        strata__free(ctx, history->names[i]);
+        strata__free(ctx, history->values[i]);
+    }
+    strata__free(ctx, history->names);
+    strata__free(ctx, history->values);
+    strata__free(ctx, history);
+}
+
+const double *strata_history_get(const strata_history *history, const char *name)
+{
+    for (int i = 0; history && i < history->count; i++) {
+        if (strcmp(history->names[i], name) == 0)
+            return history->values[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/* Logs of a step and the history of a fit. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_TRAINING_HISTORY_H
+#define STRATA_TRAINING_HISTORY_H
+
+#include "training/trainer.h"
+
+/* One value an epoch by name; names appear when an epoch first has them. */
+typedef struct strata__history {
+    strata_history shown; /* what the caller sees; its arrays are those below */
+    int room_names, room_epochs;
+    char **names;
+    double **values;
+} strata__history;
+
+strata__history *strata__history_new(strata_context *ctx);
+/* Adds an epoch; names that it lacks get NaN. */
+strata_status strata__history_add(strata_context *ctx, strata__history *history, const strata_logs *logs);
+void strata__history_free(strata_context *ctx, strata__history *history); /* NULL is fine */
+
+/* Room for a log line of the trainer, with owned names; grows. */
+void strata__log_room_free(strata__trainer *trainer);
+
+#endif
