@@ -4,11 +4,20 @@
 #define STRATA_H
 
 #include <strata/config.h>
+#include <strata/context.h>
+#include <strata/data.h>
 #include <strata/layer.h>
+#include <strata/layers/activation.h>
 #include <strata/layers/core.h>
+#include <strata/layers/merging.h>
+#include <strata/layers/preprocessing.h>
+#include <strata/layers/regularization.h>
+#include <strata/layers/reshaping.h>
+#include <strata/model.h>
 #include <strata/ops.h>
 #include <strata/status.h>
 #include <strata/tensor.h>
+#include <strata/training.h>
 #include <strata/types.h>
 #include <strata/variable.h>
 

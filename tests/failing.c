@@ -1,5 +1,4 @@
-/* Tests that fail in every way the harness knows: tests/check_harness.sh looks at how they are
- * reported. */
+/* Fails in every way that the harness knows; check_harness.sh reads the reports. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
