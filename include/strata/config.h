@@ -28,7 +28,8 @@ typedef struct strata_field {
     size_t offset, size;
     strata_field_type type;
     bool required;
-    double min, max;                     /**< for numbers; both 0: any */
+    double min, max;                     /**< for numbers; both 0: any; max below min: no upper bound.
+                                              INFINITY says "no bound" beside a 0 */
     bool exclusive_min, exclusive_max;   /**< the bound itself is refused */
     const char *choices;                 /**< for text: "valid|same"; compared without case */
     const struct strata__family *family; /**< for text that names an object: initializer, … */

@@ -11,7 +11,7 @@
 
 enum { MOST_DIGITS = 17 };
 
-/* The shortest decimal digits that read back as the same double: value = 0.d₁d₂d₃… · 10^point. */
+/* The fewest digits to which the value can be rounded and read back: 0.d₁d₂d₃… · 10^point. */
 static int shortest_digits(double value, char digits[MOST_DIGITS + 1], int *point)
 {
     char words[40];

@@ -32,6 +32,19 @@ static size_t category_size(int category)
     return (size_t)(4 + category % 4) << (category / 4 + 4);
 }
 
+/* What a block of the class takes from the system, header included. */
+static size_t system_size(int category)
+{
+    size_t size = STRATA__ALIGNMENT + category_size(category);
+    return (size + STRATA__ALIGNMENT - 1) & ~(size_t)(STRATA__ALIGNMENT - 1);
+}
+
+static void block_delete(strata__memory *memory, block *freed)
+{
+    memory->system_bytes -= (int64_t)system_size(freed->category);
+    free(freed);
+}
+
 static block *header_of(void *memory)
 {
     return (block *)(void *)((char *)memory - STRATA__ALIGNMENT);
@@ -44,8 +57,7 @@ static block *block_new(strata__memory *memory, int category)
         memory->free[category] = found->next;
         return found;
     }
-    size_t size = (STRATA__ALIGNMENT + category_size(category) + STRATA__ALIGNMENT - 1) &
-                  ~(size_t)(STRATA__ALIGNMENT - 1);
+    size_t size = system_size(category);
     found = aligned_alloc(STRATA__ALIGNMENT, size);
     if (!found)
         return NULL;
@@ -97,7 +109,7 @@ void strata__free(strata_context *ctx, void *memory)
     ctx->memory.live_blocks--;
     ctx->memory.live_bytes -= (int64_t)freed->size;
 #if defined(__SANITIZE_ADDRESS__)
-    free(freed); /* lets the sanitizer see a use after free */
+    block_delete(&ctx->memory, freed); /* lets the sanitizer see a use after free */
 #else
     freed->next = ctx->memory.free[freed->category];
     ctx->memory.free[freed->category] = freed;
@@ -144,11 +156,8 @@ void strata__memory_trim(strata_context *ctx)
     for (int category = 0; category < STRATA__SIZE_CLASSES; category++) {
         while (ctx->memory.free[category]) {
             block *next = ctx->memory.free[category]->next;
-            free(ctx->memory.free[category]);
+            block_delete(&ctx->memory, ctx->memory.free[category]);
             ctx->memory.free[category] = next;
-            ctx->memory.system_bytes -=
-                (int64_t)(STRATA__ALIGNMENT + category_size(category) + STRATA__ALIGNMENT - 1) &
-                ~(int64_t)(STRATA__ALIGNMENT - 1);
         }
     }
 }

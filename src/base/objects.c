@@ -250,11 +250,14 @@ void strata__object_free(strata_context *ctx, strata__object *object)
 
 json_t *strata__object_to_json(strata_context *ctx, const strata__object *object)
 {
-    if (!object->class)
+    const strata__class *class = object->class;
+    if (!class)
         return json_null();
-    if (object->class->is_function)
-        return json_string(object->class->name);
-    return json_pack("{s:s?,s:s,s:o,s:n}", "module", object->class->module, "class_name",
-                     object->class->name, "config",
-                     strata__config_to_json(ctx, object->class, object->config), "registered_name");
+    if (class->is_function)
+        return json_string(class->name);
+    const char *package_end = strchr(class->name, '>'); /* "package>Name" is a registered name */
+    return json_pack("{s:s?,s:s,s:o,s:s?}", "module", class->module, "class_name",
+                     package_end ? package_end + 1 : class->name, "config",
+                     strata__config_to_json(ctx, class, object->config), "registered_name",
+                     package_end ? class->name : NULL);
 }
