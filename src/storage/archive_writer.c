@@ -1,5 +1,4 @@
-/* Writing .keras archives: libzip packs, into a file of ours that appears only when it is complete.
- */
+/* Writing .keras archives: libzip packs, into a file that appears only when it is complete. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/archive.h"
 

@@ -1,5 +1,4 @@
-/* Files: bounded reading, full reads and writes at an offset, and files that appear whole or not at
- * all. */
+/* Files: full reads and writes at an offset, and files that appear whole or not at all. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/file.h"
 

@@ -1,19 +1,15 @@
-/* Files: bounded reading, full reads and writes at an offset, and files that appear whole or not at
- * all. */
+/* Files: full reads and writes at an offset, and files that appear whole or not at all. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_STORAGE_FILE_H
 #define STRATA_STORAGE_FILE_H
 
 #include "base/context.h"
 
-/*
- * Opens a regular file for reading; -1 after STRATA_NO_INPUT. A pipe or device is refused, not
- * waited for. Local.
- */
+/* Opens for reading; -1 after STRATA_NO_INPUT. Pipes and devices are refused. Local. */
 int strata__file_open(strata_context *ctx, const char *path, int64_t *size);
 
-/* All of the bytes or an error that names the file: STRATA_BAD_DATA where it ends early, else
- * STRATA_IO. Local. */
+/* All bytes, or an error that names the file: STRATA_BAD_DATA if it ends early, or STRATA_IO.
+ * Local. */
 strata_status strata__read_at(strata_context *ctx, int fd, const char *path, int64_t offset,
                               void *data, int64_t bytes);
 strata_status strata__write_at(strata_context *ctx, int fd, const char *path, int64_t offset,
@@ -30,11 +26,10 @@ typedef struct strata__new_file {
     int fd;          /* of the temporary, for reading and writing; -1: none */
 } strata__new_file;
 
-strata_status strata__file_create(strata_context *ctx, const char *path,
-                                  strata__new_file *file); /* Local. */
+/* Local. */
+strata_status strata__file_create(strata_context *ctx, const char *path, strata__new_file *file);
 
-/* fsync, rename, fsync of the directory. Releases `file` in any case; on failure discards. Local.
- */
+/* fsync, rename, fsync of the directory. Releases `file` in any case. Local. */
 strata_status strata__file_commit(strata_context *ctx, strata__new_file *file);
 
 /* Removes the temporary and releases `file`; harmless on a zeroed or released one. Local. */

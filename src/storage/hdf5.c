@@ -35,9 +35,10 @@ strata__hdf5_settings strata__hdf5_quiet(void)
     return before;
 }
 
-void strata__hdf5_loud(const strata__hdf5_settings *before)
+void strata__hdf5_loud(const strata_context *ctx, const strata__hdf5_settings *before)
 {
-    H5Eset_auto2(H5E_DEFAULT, before->print, before->print_data);
+    if (ctx->status == STRATA_OK)
+        H5Eset_auto2(H5E_DEFAULT, before->print, before->print_data);
     H5PLset_loading_state(before->plugins);
 }
 
@@ -176,9 +177,12 @@ static hid_t access_list(const source *from)
 
 hid_t strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes)
 {
-    hid_t access = access_list(&(source){.ctx = ctx, .bytes = bytes});
-    hid_t file = H5Fopen(bytes->name, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
+    hid_t file = H5I_INVALID_HID;
+    if (bytes->size > 0) {
+        hid_t access = access_list(&(source){.ctx = ctx, .bytes = bytes});
+        file = H5Fopen(bytes->name, H5F_ACC_RDONLY, access);
+        H5Pclose(access);
+    }
     if (file < 0)
         strata__fail(ctx, STRATA_BAD_DATA,
                      "'%s' is not an HDF5 file, or it is damaged or cut short (%lld bytes)",

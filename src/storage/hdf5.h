@@ -9,9 +9,10 @@
 #include "storage/file.h"
 
 /*
- * Settings of the process that HDF5 keeps in global variables: its printing of errors and the
- * loading of filter plugins from a path in the environment. Both are off between quiet and loud,
- * and then as the program had them.
+ * Settings that HDF5 keeps for the whole process: its printing of errors, and the loading of filter
+ * plugins from a path in the environment. Both are off between quiet and loud, and then as they
+ * were; but after an error the printing stays off, since HDF5 leaks on damaged files and would tell
+ * so at the end of the process.
  */
 typedef struct strata__hdf5_settings {
     H5E_auto2_t print;
@@ -20,7 +21,7 @@ typedef struct strata__hdf5_settings {
 } strata__hdf5_settings;
 
 strata__hdf5_settings strata__hdf5_quiet(void);
-void strata__hdf5_loud(const strata__hdf5_settings *before);
+void strata__hdf5_loud(const strata_context *ctx, const strata__hdf5_settings *before);
 
 /*
  * Opens the run of bytes, which must outlive the file, for reading. Whatever the file says, nothing
@@ -30,8 +31,8 @@ hid_t strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes);
 
 /*
  * Starts an HDF5 file (superblock 0, oldest formats) in a new, empty file. Failed writes are kept
- * in ctx and HDF5 is told that they worked: the file will be discarded, and a file that HDF5 cannot
- * close crashes the end of the process. Negative after an error. Local.
+ * in ctx and HDF5 is told that they worked: the file will be discarded, while a file that HDF5
+ * cannot close would crash the end of the process. Negative after an error. Local.
  */
 hid_t strata__hdf5_create(strata_context *ctx, const strata__new_file *file);
 

@@ -345,7 +345,7 @@ strata_status strata__tree_open(strata_context *ctx, strata__bytes *bytes, strat
     strata_status status = opened->file < 0 ? ctx->status : STRATA_OK;
     if (status == STRATA_OK)
         status = walk_group(&(walk){.ctx = ctx, .tree = opened, .path = ""}, opened->file);
-    strata__hdf5_loud(&before);
+    strata__hdf5_loud(ctx, &before);
     if (status != STRATA_OK) {
         strata__tree_close(ctx, opened);
         return status;
@@ -363,7 +363,7 @@ void strata__tree_close(strata_context *ctx, strata__tree *tree)
     strata__hdf5_settings before = strata__hdf5_quiet();
     if (tree->file >= 0)
         H5Fclose(tree->file);
-    strata__hdf5_loud(&before);
+    strata__hdf5_loud(ctx, &before);
     for (int i = 0; i < tree->count; i++)
         strata__free(ctx, tree->items[i].path);
     strata__free(ctx, tree->items);
@@ -455,6 +455,6 @@ strata_status strata__tree_read(strata_context *ctx, const strata__tree *tree,
                                : read_dataset(ctx, tree, item, dataset, first, count, dtype, out);
     if (dataset >= 0)
         H5Dclose(dataset);
-    strata__hdf5_loud(&before);
+    strata__hdf5_loud(ctx, &before);
     return status;
 }

@@ -8,12 +8,10 @@
 typedef struct strata__tree_item {
     char *path; /* from the root, without a leading slash */
     bool is_group;
-    bool is_number; /* a dataset of a type that strata_dtype has, or that converts to one without
-                       loss */
-    strata_dtype dtype; /* of a number: what holds its values */
+    bool is_number;     /* a dataset of numbers that some strata_dtype holds without loss */
+    strata_dtype dtype; /* which one */
     strata_shape shape;
-    int64_t offset; /* in the bytes, when the elements lie there in one run exactly as in memory;
-                       else -1 */
+    int64_t offset; /* where the elements lie, in one run and exactly as in memory; else -1 */
 } strata__tree_item;
 
 typedef struct strata__tree {
@@ -37,12 +35,10 @@ void strata__tree_close(strata_context *ctx, strata__tree *tree); /* NULL is fin
 /* NULL when there is nothing of that path. */
 const strata__tree_item *strata__tree_find(const strata__tree *tree, const char *path);
 
-/* The first item whose path is `path` or sorts after it: items below a group "a" stand together
- * from "a/". */
+/* The first item whose path is `path` or sorts after it; those below a group "a" start "a/". */
 int strata__tree_from(const strata__tree *tree, const char *path);
 
-/* A block of a number dataset, converted to `dtype`, row-major (see strata__weights_read). Local.
- */
+/* A block of a dataset of numbers, as strata__weights_read() gives it. Local. */
 strata_status strata__tree_read(strata_context *ctx, const strata__tree *tree,
                                 const strata__tree_item *item, const int64_t *first,
                                 const int64_t *count, strata_dtype dtype, void *out);

@@ -1,5 +1,4 @@
-/* Keras's weight files (.weights.h5, and the member of a .keras archive): reading pieces, writing
- * whole variables. */
+/* Keras's weight files, alone or in a .keras archive: reading pieces, writing whole variables. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_STORAGE_WEIGHTS_H
 #define STRATA_STORAGE_WEIGHTS_H
@@ -7,8 +6,8 @@
 #include "storage/bytes.h"
 
 /*
- * Layout (keras.md 4.5): an object at path P ("layers/dense", "" for the model itself) keeps its
- * own variables in the datasets P/vars/0, P/vars/1, …
+ * In such a file an object at path P ("layers/dense", "" for the model itself) keeps its own
+ * variables in the datasets P/vars/0, P/vars/1, …
  */
 typedef struct strata__weights strata__weights;
 
@@ -21,13 +20,15 @@ typedef struct strata__weights strata__weights;
 strata_status strata__weights_open(strata_context *ctx, const char *path,
                                    strata__weights **weights);
 
-/* The same of bytes that every rank holds (strata__bytes_share); takes them over, also on failure.
- * Collective on the mesh. */
+/*
+ * The same of bytes that every rank holds (strata__bytes_share); takes them over, also on failure.
+ * Collective on the mesh.
+ */
 strata_status strata__weights_open_bytes(strata_context *ctx, strata__bytes *bytes,
                                          strata__weights **weights);
 
-void strata__weights_close(strata_context *ctx,
-                           strata__weights *weights); /* Local. NULL is fine. */
+/* NULL is fine. Local. */
+void strata__weights_close(strata_context *ctx, strata__weights *weights);
 
 /* What messages call the file. */
 const char *strata__weights_name(const strata__weights *weights);
@@ -64,15 +65,14 @@ strata_status strata__weights_read(strata_context *ctx, const strata__weights *w
  */
 typedef struct strata__weights_writer strata__weights_writer;
 
+/* Collective on the mesh. */
 strata_status strata__weights_create(strata_context *ctx, const char *path,
-                                     strata__weights_writer **writer); /* Collective. */
+                                     strata__weights_writer **writer);
 
-/* The object's group `object`/vars with the attribute `name` (an empty group where nothing is
- * written to it). Local. */
+/* The group `object`/vars with the attribute `name`; it may stay empty. Local. */
 void strata__weights_add(strata__weights_writer *writer, const char *object, const char *name);
 
-/* Dataset `object`/vars/`index` of an object added before; `data` (row-major) is used on rank 0
- * only. Local. */
+/* Dataset `object`/vars/`index` of an added object; `data` (row-major) counts on rank 0. Local. */
 void strata__weights_write(strata__weights_writer *writer, const char *object, int index,
                            strata_dtype dtype, strata_shape shape, const void *data);
 

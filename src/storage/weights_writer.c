@@ -24,7 +24,7 @@ static void start_file(strata_context *ctx, const char *path, strata__weights_wr
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
     writer->hdf5 = strata__hdf5_create(ctx, &writer->file);
-    strata__hdf5_loud(&before);
+    strata__hdf5_loud(ctx, &before);
 }
 
 strata_status strata__weights_create(strata_context *ctx, const char *path,
@@ -81,7 +81,7 @@ void strata__weights_add(strata__weights_writer *writer, const char *object, con
     check(writer, group >= 0 && set_name(group, name), path);
     if (group >= 0)
         check(writer, H5Gclose(group) >= 0, path);
-    strata__hdf5_loud(&before);
+    strata__hdf5_loud(writer->ctx, &before);
     strata__free(writer->ctx, path);
 }
 
@@ -127,7 +127,7 @@ void strata__weights_write(strata__weights_writer *writer, const char *object, i
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
     check(writer, write_dataset(writer->hdf5, path, dtype, &shape, data), path);
-    strata__hdf5_loud(&before);
+    strata__hdf5_loud(writer->ctx, &before);
     strata__free(writer->ctx, path);
 }
 
@@ -137,7 +137,7 @@ void strata__weights_seal(strata__weights_writer *writer)
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
     check(writer, H5Fclose(writer->hdf5) >= 0, "the end");
-    strata__hdf5_loud(&before);
+    strata__hdf5_loud(writer->ctx, &before);
     writer->hdf5 = -1;
 }
 
