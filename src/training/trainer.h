@@ -34,6 +34,7 @@ typedef struct strata__trainer {
     double *values;
     int name_room;
     json_t *config; /* compile_config as Keras writes it */
+    strata_logs shown;       /* what evaluate and the single-batch calls return */
     bool stop;
     int class_weight_count; /* of the fit under way */
     const strata__class_weight *class_weights;
@@ -58,23 +59,10 @@ typedef struct strata__binding {
 strata_status strata__bind(strata_model *model, const strata_dataset *data, bool targets,
                            strata__binding *binding);
 
-/*
- * One step on a batch: forward, loss, and when training also backward and update; losses and
- * metrics are added to the trackers (nothing is summed over ranks for that). Errors of one rank are
- * agreed at the end of the forward pass. Collective on the mesh.
- */
-strata_status strata__step_run(strata__trainer *trainer, const strata__binding *binding,
-                               const strata__batch *batch, bool training);
-
 /* Current results of all trackers and metrics under their names, "val_" in front if wanted. Valid
  * until the next call. Collective. */
 strata_logs strata__trainer_logs(strata__trainer *trainer, bool validation);
 void strata__trainer_reset(strata__trainer *trainer);
-
-/* Evaluation over a feed, without hooks and output: what fit's validation and evaluate share. */
-typedef void strata__each_batch(void *user, int64_t batch);
-strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed,
-                                    const strata__binding *binding);
 
 extern const strata__compiler strata__trainer_compiler;
 

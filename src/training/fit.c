@@ -1,0 +1,248 @@
+/* fit: epochs of steps, validation, callbacks, history. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "training/callback.h"
+#include "training/checkpoint.h"
+#include "training/history.h"
+#include "training/hooks.h"
+#include "training/loop.h"
+#include "training/progress.h"
+
+/* What one call of fit needs. */
+typedef struct fitting {
+    strata__trainer *trainer;
+    const strata_fit_options *options;
+    int epochs;
+    strata_dataset *data, *validation;
+    strata__feed *feed, *validation_feed;
+    strata__binding binding, validation_binding;
+    strata__hooks hooks;
+    strata__progress progress;
+    strata__class_weight class_weights[64];
+    bool nan_reported;
+} fitting;
+
+/* --- options --- */
+
+static strata_status check_options(strata_context *ctx, const strata_fit_options *o)
+{
+    if (o->batch_size < 0 || o->epochs < 0 || o->initial_epoch < 0 || o->validation_freq < 0 || o->steps_per_epoch < 0 ||
+        o->validation_steps < 0 || o->validation_batch_size < 0)
+        return strata__fail(ctx, STRATA_INVALID,
+                            "fit: batch_size, epochs, initial_epoch, validation_freq and steps must not be negative");
+    if (!(o->validation_split >= 0 && o->validation_split < 1))
+        return strata__fail(ctx, STRATA_INVALID, "fit: validation_split=%g is not in [0, 1)", o->validation_split);
+    if (o->class_weight_count < 0 || o->class_weight_count > 64)
+        return strata__fail(ctx, STRATA_INVALID, "fit: class_weight_count=%d is not in 0 … 64", o->class_weight_count);
+    return STRATA_OK;
+}
+
+static strata_status read_shuffle(strata_context *ctx, const char *text, strata__shuffle *shuffle)
+{
+    if (!text || strcmp(text, "True") == 0)
+        *shuffle = STRATA__SHUFFLE_SAMPLES;
+    else if (strcmp(text, "False") == 0)
+        *shuffle = STRATA__IN_ORDER;
+    else if (strcmp(text, "batch") == 0)
+        *shuffle = STRATA__SHUFFLE_BATCHES;
+    else
+        return strata__fail(ctx, STRATA_INVALID, "fit: shuffle='%s' is none of True, False, batch", text);
+    return STRATA_OK;
+}
+
+/* validation_split cuts the last part off: training keeps the first floor(n·(1 − split)) samples. */
+static strata_status split_data(fitting *f, strata_dataset *data)
+{
+    double split = f->options->validation_split;
+    f->data = data;
+    f->validation = f->options->validation_data;
+    if (split == 0 || f->validation)
+        return STRATA_OK;
+    int64_t kept = (int64_t)floor((double)data->size * (1 - split));
+    if (kept == 0 || kept == data->size)
+        return strata__fail(data->ctx, STRATA_INVALID,
+                            "fit: validation_split=%g of %lld samples leaves nothing to train on or to validate", split,
+                            (long long)data->size);
+    f->data = strata_dataset_slice(data, 0, kept);
+    f->validation = strata_dataset_slice(data, kept, data->size - kept);
+    return data->ctx->status;
+}
+
+static strata_status make_feeds(fitting *f)
+{
+    const strata_fit_options *o = f->options;
+    strata_context *ctx = f->trainer->model->ctx;
+    strata__feed_options feed = {.batch_size = o->batch_size ? o->batch_size : 32,
+                                 .seed = ctx->seed,
+                                 .steps = o->steps_per_epoch,
+                                 .prefetch = true};
+    STRATA_TRY(read_shuffle(ctx, o->shuffle, &feed.shuffle));
+    STRATA_TRY(strata__bind(f->trainer->model, f->data, true, &f->binding));
+    STRATA_TRY(strata__feed_new(f->data, &feed, &f->feed));
+    if (!f->validation)
+        return STRATA_OK;
+    STRATA_TRY(strata__bind(f->trainer->model, f->validation, true, &f->validation_binding));
+    strata__feed_options validation = {.batch_size = o->validation_batch_size ? o->validation_batch_size : feed.batch_size,
+                                       .steps = o->validation_steps,
+                                       .prefetch = true};
+    return strata__feed_new(f->validation, &validation, &f->validation_feed);
+}
+
+static strata_status take_class_weights(fitting *f)
+{
+    const strata_fit_options *o = f->options;
+    if (o->class_weight_count > 0 && f->trainer->target_count > 1)
+        return strata__fail(f->trainer->model->ctx, STRATA_INVALID,
+                            "`class_weight` is only supported for Models with a single output.");
+    if (o->class_weight_count > 0 && f->data->weight_count > 0)
+        return strata__fail(f->trainer->model->ctx, STRATA_INVALID,
+                            "You cannot `class_weight` and `sample_weight` at the same time.");
+    for (int i = 0; i < o->class_weight_count; i++)
+        f->class_weights[i] = (strata__class_weight){o->class_weight[i].class_id, o->class_weight[i].weight};
+    f->trainer->class_weights = f->class_weights;
+    f->trainer->class_weight_count = o->class_weight_count;
+    return STRATA_OK;
+}
+
+static strata_status prepare(fitting *f, strata_dataset *data)
+{
+    strata_context *ctx = f->trainer->model->ctx;
+    STRATA_TRY(check_options(ctx, f->options));
+    STRATA_TRY(split_data(f, data));
+    STRATA_TRY(strata__trainer_ready(f->trainer));
+    STRATA_TRY(make_feeds(f));
+    STRATA_TRY(take_class_weights(f));
+    STRATA_TRY(strata__progress_start(&f->progress, ctx, f->options->verbose));
+    strata__hooks_take(&f->hooks, f->trainer->model, f->options->callbacks);
+    strata__history_free(ctx, f->trainer->history);
+    f->trainer->history = strata__history_new(ctx);
+    return f->trainer->history ? STRATA_OK : STRATA_NO_MEMORY;
+}
+
+/* --- an epoch --- */
+
+static void report_nan(fitting *f, int epoch, int64_t batch)
+{
+    strata_context *ctx = f->trainer->model->ctx;
+    if (f->nan_reported || ctx->mesh->rank != 0)
+        return;
+    f->nan_reported = true;
+    strata__warn(ctx, "the loss is not a number at step %lld of epoch %d; a lower learning_rate or clipnorm may help",
+                 (long long)batch + 1, epoch + 1);
+}
+
+static strata_status train_batch(fitting *f, int epoch, const strata__batch *batch)
+{
+    strata__trainer *trainer = f->trainer;
+    double part;
+    strata__hooks_batch_begin(&f->hooks, STRATA__TRAIN, batch->step);
+    STRATA_TRY(strata__step_run(trainer, &f->binding, batch, true, &part));
+    strata__step_flags flags = {.nan = !isfinite(part), .show = strata__progress_due(&f->progress, batch->step)};
+    STRATA_TRY(strata__step_agree(trainer->model->ctx, &flags));
+    trainer->step = batch->step + 1;
+    if (flags.nan)
+        report_nan(f, epoch, batch->step);
+    if (f->hooks.batch_logs || flags.show) {
+        strata_logs logs = strata__trainer_logs(trainer, false);
+        strata__progress_show(&f->progress, batch->step + 1, &logs);
+        strata__hooks_batch_end(&f->hooks, STRATA__TRAIN, batch->step, &logs);
+    } else {
+        strata__hooks_batch_end(&f->hooks, STRATA__TRAIN, batch->step, NULL);
+    }
+    return trainer->model->ctx->status;
+}
+
+static strata_status train_epoch(fitting *f, int epoch)
+{
+    strata__trainer *trainer = f->trainer;
+    strata_context *ctx = trainer->model->ctx;
+    strata__batch batch;
+    strata_status status = STRATA_OK;
+    bool more = true;
+    strata__feed_start(f->feed, epoch, trainer->step);
+    while (more && status == STRATA_OK && !trainer->stop) {
+        strata_scope_begin(ctx);
+        more = strata__feed_next(f->feed, &batch);
+        if (more)
+            status = train_batch(f, epoch, &batch);
+        strata_scope_end(ctx);
+    }
+    return status == STRATA_OK ? ctx->status : status;
+}
+
+static bool validates(const fitting *f, int epoch)
+{
+    int frequency = f->options->validation_freq ? f->options->validation_freq : 1;
+    return f->validation_feed && (epoch + 1) % frequency == 0;
+}
+
+/* Both halves of the trainer's log room side by side: training's numbers, then validation's. */
+static strata_status epoch_logs(fitting *f, int epoch, strata_logs *logs)
+{
+    strata__trainer *trainer = f->trainer;
+    *logs = strata__trainer_logs(trainer, false);
+    STRATA_TRY(trainer->model->ctx->status);
+    if (!validates(f, epoch))
+        return STRATA_OK;
+    STRATA_TRY(strata__evaluate_feed(trainer, f->validation_feed, &f->validation_binding, &f->hooks, NULL));
+    strata_logs validation = strata__trainer_logs(trainer, true);
+    logs->count += validation.count;
+    return trainer->model->ctx->status;
+}
+
+static strata_status run_epoch(fitting *f, int epoch)
+{
+    strata__trainer *trainer = f->trainer;
+    trainer->epoch = epoch;
+    if (trainer->step == 0)
+        strata__trainer_reset(trainer);
+    strata__hooks_epoch_begin(&f->hooks, epoch);
+    strata__progress_epoch(&f->progress, epoch, f->epochs, strata__feed_steps(f->feed));
+    STRATA_TRY(train_epoch(f, epoch));
+    trainer->step = 0;
+    trainer->epoch = epoch + 1;
+    strata_logs logs;
+    STRATA_TRY(epoch_logs(f, epoch, &logs));
+    STRATA_TRY(strata__history_add(trainer->model->ctx, trainer->history, &logs));
+    strata__progress_epoch_end(&f->progress, &logs);
+    strata__hooks_epoch_end(&f->hooks, epoch, &logs);
+    return strata__agree(trainer->model->ctx);
+}
+
+static strata_status run(fitting *f)
+{
+    strata__trainer *trainer = f->trainer;
+    f->epochs = f->options->epochs ? f->options->epochs : 1;
+    int first = f->options->initial_epoch;
+    trainer->stop = false;
+    trainer->step = 0;
+    if (f->options->resume)
+        STRATA_TRY(strata_checkpoint_load(trainer->model, f->options->resume));
+    STRATA_TRY(strata__resume_take(trainer, &f->hooks, &first));
+    strata__hooks_train_begin(&f->hooks);
+    for (int epoch = first; epoch < f->epochs && !trainer->stop; epoch++)
+        STRATA_TRY(run_epoch(f, epoch));
+    STRATA_TRY(strata__optimizer_finalize(trainer->optimizer));
+    strata__hooks_train_end(&f->hooks);
+    return strata__agree(trainer->model->ctx);
+}
+
+const strata_history *strata_fit_from(strata_model *model, strata_dataset *data, const strata_fit_options *options)
+{
+    strata__trainer *trainer = strata__trainer_of(model, "fit");
+    if (!trainer || !data)
+        return NULL;
+    fitting f = {.trainer = trainer, .options = options};
+    strata_status status = prepare(&f, data);
+    if (status == STRATA_OK)
+        status = run(&f);
+    strata__progress_stop(&f.progress);
+    strata__feed_free(f.feed);
+    strata__feed_free(f.validation_feed);
+    trainer->class_weights = NULL;
+    trainer->class_weight_count = 0;
+    return status == STRATA_OK ? &trainer->history->shown : NULL;
+}

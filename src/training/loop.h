@@ -1,0 +1,23 @@
+/* What the loops of fit, evaluate and predict share. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_TRAINING_LOOP_H
+#define STRATA_TRAINING_LOOP_H
+
+#include "training/hooks.h"
+#include "training/progress.h"
+#include "training/step.h"
+
+/* What any rank may want all to know at the end of a step. */
+typedef struct strata__step_flags {
+    bool nan;  /* a part of the loss is not finite */
+    bool show; /* rank 0 wants to show numbers, which all must sum */
+} strata__step_flags;
+
+/* Flags are or-ed over the ranks; an error that one rank deferred becomes everybody's. One short reduction. Collective on the mesh. */
+strata_status strata__step_agree(strata_context *ctx, strata__step_flags *flags);
+
+/* Resets the trackers and runs the feed's batches without training. progress may be NULL. Collective on the mesh. */
+strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed, const strata__binding *binding,
+                                    strata__hooks *hooks, strata__progress *progress);
+
+#endif

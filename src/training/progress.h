@@ -1,0 +1,27 @@
+/* Progress while training, as Keras shows it: a bar on a terminal, a line an epoch in a file. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_TRAINING_PROGRESS_H
+#define STRATA_TRAINING_PROGRESS_H
+
+#include <strata/training.h>
+
+/* On ranks other than 0 every call does nothing. */
+typedef struct strata__progress {
+    strata_context *ctx;
+    int verbose; /* 0 nothing, 1 bar, 2 a line an epoch */
+    bool terminal;
+    int64_t steps; /* of the epoch */
+    int64_t done;
+    double started, shown; /* seconds of a monotonic clock */
+} strata__progress;
+
+/* verbose: NULL or "auto", "0", "1", "2". Equal errors on all ranks. Local. */
+strata_status strata__progress_start(strata__progress *progress, strata_context *ctx, const char *verbose);
+void strata__progress_epoch(strata__progress *progress, int epoch, int epochs, int64_t steps); /* epoch −1: evaluate, predict */
+/* Whether the bar is due for a redraw: at most every 0.05 s, and after the last step. Rank 0's clock decides. */
+bool strata__progress_due(strata__progress *progress, int64_t step);
+void strata__progress_show(strata__progress *progress, int64_t done, const strata_logs *logs);
+void strata__progress_epoch_end(strata__progress *progress, const strata_logs *logs);
+void strata__progress_stop(strata__progress *progress);
+
+#endif
