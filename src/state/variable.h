@@ -10,7 +10,7 @@
 #include "mesh/arena.h"
 #include "tensor/tape.h"
 
-/* Where a variable's elements lie. */
+/* Where a variable's elements lie. Only float32 is ever sharded: other types are whole. */
 typedef enum strata__placement {
     STRATA__WHOLE,  /* a copy on every rank; replicas: data × rows (and cols, which compute the same) */
     STRATA__VECTOR, /* last axis over cols, equal on rows: biases of sharded layers; replicas: data × rows */
@@ -26,7 +26,7 @@ typedef struct strata__variable_spec {
     bool trainable;
     strata_synchronization synchronization;
     strata_aggregation aggregation;
-    strata__placement placement; /* MATRIX and VECTOR become WHOLE on a 1 × 1 model grid */
+    strata__placement placement; /* MATRIX and VECTOR become WHOLE on a 1 × 1 model grid; MATRIX needs two axes */
     uint64_t seed; /* of the layer, added to the context's; 0: none */
 } strata__variable_spec;
 
@@ -48,6 +48,7 @@ struct strata_variable {
     int64_t count;           /* elements of the local piece */
     strata__arena *arena;    /* while packed: value and sink lie in the arena */
     int64_t offset;          /* element of the arena */
+    int pack_index;          /* in the pack's list, while packed */
 };
 
 /* Collective on the mesh: all ranks make the same variables in the same order. Errors name the path. NULL after an error. */
@@ -59,8 +60,23 @@ void strata__variable_free(strata_variable *variable);
 typedef void strata__run(void *user, int64_t global, int64_t local, int64_t length);
 void strata__variable_runs(const strata_variable *variable, strata__run *each, void *user);
 
-/* This rank's block as a hyperslab of the global row-major array: first[] and count[] by axis of a 1- or 2-D view for MATRIX. */
+/* This rank's block as a hyperslab of the global row-major array seen as (prod(shape[:-1]) × shape[-1]): first[] and count[] of
+ * the global[] rows and columns, whatever the placement. */
 void strata__variable_block(const strata_variable *variable, int64_t first[2], int64_t count[2], int64_t global[2]);
+
+/* Groups of which each holds one copy. Local. */
+int strata__variable_replicas(const strata_variable *variable);
+
+/* Whole array from the pieces of the grid, on all its ranks; and the own piece out of one. Collective on the grid / Local. */
+strata_status strata__variable_collect(const strata_variable *variable, const void *piece, void *whole);
+void strata__variable_cut(const strata_variable *variable, const void *whole, void *piece);
+
+/*
+ * Values may be shared by the ranks of a node while packed: begin says whether this rank is the one to write value->data, all others
+ * have stopped reading then; end makes the values visible to all. Collective on the replicas.
+ */
+bool strata__variable_write_begin(strata_variable *variable);
+void strata__variable_write_end(strata_variable *variable);
 
 /* Packing: trainable variables move into arenas (one per replica group) for training, and back out. */
 typedef struct strata__pack {
@@ -69,7 +85,8 @@ typedef struct strata__pack {
     int count;
     strata_variable **variables; /* as given: the optimizer's order */
     int *bucket_of;              /* [count]: bucket of the arena */
-    int *open;                   /* per arena and bucket: variables whose gradient is not yet complete in this step */
+    bool *complete;              /* [count]: the gradient of this step is complete */
+    int *open;                   /* per arena and bucket: variables whose gradient is not */
     int open_first[2];           /* where an arena's counts begin in `open` */
 } strata__pack;
 
@@ -83,11 +100,13 @@ void strata__pack_begin(strata__pack *pack);
 void strata__pack_complete(void *pack, strata_variable *variable);
 void strata__pack_close(strata__pack *pack);
 
-/* Σ of the regularizer over the whole variable as a float32 scalar tensor, differentiable (each replica's gradient is 1/replicas of it, since
- * replicas are summed). NULL without regularizer. Collective on the model grid for shards. */
+/*
+ * Σ of the regularizer over the whole variable as a float32 scalar tensor, the same on all ranks, differentiable: each replica's
+ * gradient is 1/replicas of it, since replicas are summed. NULL without regularizer. Collective on the model grid for shards.
+ */
 strata_tensor *strata__variable_regularization(strata_variable *variable);
 
-/* Applies the constraint to the value after an update, on whole columns whatever the placement. Collective on the mesh. */
+/* Applies the constraint to the value after an update, to all of the variable whatever the placement. Collective on the mesh. */
 strata_status strata__variable_constrain(strata_variable *variable);
 
 #endif
