@@ -100,13 +100,10 @@ extern const strata__class strata__mean_squared_error, strata__mean_absolute_err
     strata__binary_crossentropy, strata__categorical_crossentropy,
     strata__sparse_categorical_crossentropy;
 
-/*
- * Values of one class, without weights, masks and reduction: what metrics of the same name are made
- * of. `valid` (may be NULL) receives, where ignore_class is set, a bool tensor like the result,
- * else NULL.
- */
+/* Values of one class, without weights, masks and reduction: what metrics of the same name are made
+ * of. */
 strata_tensor *strata__loss_raw_values(strata_context *ctx, const strata__class *class,
                                        const strata__loss_config *config, strata_tensor *y_true,
-                                       strata_tensor *y_pred, strata_tensor **valid);
+                                       strata_tensor *y_pred);
 
 #endif

@@ -67,8 +67,8 @@ typedef struct strata__metric_config {
 /* Methods (strata__class.methods) of a metric: a value for each position, float32, batch first;
  * NULL after an error. */
 typedef struct strata__metric_methods {
-    strata_tensor *(*values)(strata_context *ctx, const strata__metric_config *config,
-                             strata_tensor *y_true, strata_tensor *y_pred);
+    strata_tensor *(*values)(const strata__metric_config *config, strata_tensor *y_true,
+                             strata_tensor *y_pred);
 } strata__metric_methods;
 
 #endif
