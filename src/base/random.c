@@ -14,7 +14,7 @@ enum {
     BATCH = LANES * WORDS,      /* words made at once */
     ATTEMPTS = 8,               /* blocks tried for one truncated value: all fail once in 10⁴² */
     PERMUTATION_ROUNDS = 8,     /* of the Feistel network */
-    FEWEST_PERMUTATION_BITS = 6 /* below, a network cannot make most permutations */
+    FEWEST_PERMUTATION_BITS = 6 /* below, some orders are much likelier than others */
 };
 
 #define KEY0_STEP 0x9e3779b9u /* of Philox's keys from round to round */
@@ -185,8 +185,8 @@ void strata__random_truncated_normal(strata__key key, uint64_t first, int64_t co
     }
 }
 
-/* A keyed permutation of the numbers of 2·half or 2·half − 1 bits: each half is masked with a hash
- * of the other in turn. */
+/* A keyed permutation of the numbers of so many bits: each half is masked with a hash of the other.
+ */
 static uint64_t feistel(const uint32_t keys[PERMUTATION_ROUNDS], int bits, uint64_t index)
 {
     int low_bits = bits / 2;
@@ -200,8 +200,7 @@ static uint64_t feistel(const uint32_t keys[PERMUTATION_ROUNDS], int bits, uint6
     return (uint64_t)high << low_bits | low;
 }
 
-/* The walk along the cycle of `index` comes back below `count`; there are fewer than 2 · count
- * numbers on most walks. */
+/* The network permutes a power of two; the walk along its cycle comes back below `count`, soon. */
 uint64_t strata__permute(strata__key key, uint64_t count, uint64_t index)
 {
     uint32_t keys[PERMUTATION_ROUNDS];

@@ -268,6 +268,7 @@ static void test_nearest_name(void **state)
         {"", NULL},
         {"completely different", NULL},
         {"soft_max", "softmax"},
+        {"sofmx", "softmax"},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         const char *nearest = strata__nearest(cases[i].name, names, TEST_COUNT(names));

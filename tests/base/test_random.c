@@ -125,6 +125,25 @@ static void test_distributions(void **state)
     free(values);
 }
 
+/* What replaces a value beyond two standard deviations is not the value of another element. */
+static void test_redrawn_values_are_new(void **state)
+{
+    (void)state;
+    enum { COUNT = 2000 };
+    static float normal[4 * COUNT], truncated[COUNT];
+    strata__random_normal(key, 0, 4 * COUNT, normal);
+    strata__random_truncated_normal(key, 0, COUNT, truncated);
+    int redrawn = 0;
+    for (int i = 0; i < COUNT; i++) {
+        if (truncated[i] == normal[i])
+            continue;
+        redrawn++;
+        for (int j = 0; j < 4 * COUNT; j++)
+            assert_true(truncated[i] != normal[j]);
+    }
+    assert_in_range(redrawn, COUNT * 3 / 100, COUNT * 6 / 100);
+}
+
 static void test_normal_values_of_a_pair_are_independent(void **state)
 {
     (void)state;
@@ -195,28 +214,40 @@ static void test_permutation_of_huge_counts(void **state)
     }
 }
 
-/* Each of the 24 orders of four comes up about as often as the others: χ² with 23 degrees of
- * freedom, 1 in 10⁵. */
+static int factorial(int n)
+{
+    return n < 2 ? 1 : n * factorial(n - 1);
+}
+
+/*
+ * Each order of a few samples comes up about as often as the others: χ² over the orders stays
+ * within five of its standard deviations.
+ */
 static void test_permutations_are_evenly_spread(void **state)
 {
     (void)state;
-    enum { KEYS = 24000 };
-    int counts[256] = {0};
-    for (uint64_t k = 0; k < KEYS; k++) {
-        int order = 0;
-        for (uint64_t i = 0; i < 4; i++)
-            order = order * 4 + (int)strata__permute((strata__key){k, 7}, 4, i);
-        counts[order]++;
+    enum { MOST = 5, EXPECTED = 400 };
+    static int counts[MOST * MOST * MOST * MOST * MOST];
+    for (int n = 2; n <= MOST; n++) {
+        int orders = factorial(n);
+        memset(counts, 0, sizeof counts);
+        for (int k = 0; k < orders * EXPECTED; k++) {
+            int order = 0;
+            for (int i = 0; i < n; i++)
+                order = order * MOST + (int)strata__permute((strata__key){(uint64_t)k, 7},
+                                                            (uint64_t)n, (uint64_t)i);
+            counts[order]++;
+        }
+        double chi = 0;
+        int seen = 0;
+        for (size_t order = 0; order < TEST_COUNT(counts); order++) {
+            double excess = counts[order] - EXPECTED;
+            seen += counts[order] > 0;
+            chi += counts[order] > 0 ? excess * excess / EXPECTED : 0;
+        }
+        assert_int_equal(seen, orders);
+        assert_true(chi < orders + 5 * sqrt(2.0 * orders));
     }
-    double chi = 0;
-    int orders = 0;
-    for (int order = 0; order < 256; order++) {
-        orders += counts[order] > 0;
-        if (counts[order] > 0)
-            chi += (counts[order] - 1000.0) * (counts[order] - 1000.0) / 1000.0;
-    }
-    assert_int_equal(orders, 24);
-    assert_true(chi < 65);
 }
 
 /* Neighbours are spread: a shuffle that leaves runs in place would show in the distance of images.
@@ -241,6 +272,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_words_are_those_of_the_blocks),
         cmocka_unit_test(test_values_do_not_depend_on_the_offset),
         cmocka_unit_test(test_distributions),
+        cmocka_unit_test(test_redrawn_values_are_new),
         cmocka_unit_test(test_normal_values_of_a_pair_are_independent),
         cmocka_unit_test(test_streams_differ),
         cmocka_unit_test(test_permutation_is_a_bijection),
