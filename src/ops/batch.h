@@ -34,8 +34,8 @@ void strata__batch_moments_part(const float *a, const float *b, const float *w, 
                                 double *dot);
 
 /*
- * Adds such sums over the own columns of x to the gradient of a whole vector (n of x), if it wants one. Collective on cols when x is
- * split.
+ * Adds such sums to the gradient of a whole vector, if it wants one. x split: the sums are those of its own columns, and are
+ * gathered. Collective on cols then.
  */
 void strata__batch_gradient_part(strata_tensor *vector, const strata_tensor *x, const double *sums);
 

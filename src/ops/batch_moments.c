@@ -35,14 +35,15 @@ void strata__batch_gradient_part(strata_tensor *vector, const strata_tensor *x, 
     float *into = strata__gradient_into(vector, &beta);
     if (!into)
         return;
-    int64_t count = strata__local_count(vector), own = strata__last(&x->local);
+    bool split = x->layout.split;
+    int64_t count = strata__local_count(vector), own = split ? strata__last(&x->local) : count;
     float *whole = strata__alloc(x->ctx, (size_t)(count + own) * sizeof *whole);
     if (!whole)
         return;
-    float *piece = x->layout.split ? whole + count : whole;
+    float *piece = split ? whole + count : whole;
     for (int64_t j = 0; j < own; j++)
         piece[j] = (float)sums[j];
-    if (x->layout.split)
+    if (split)
         strata__gather_columns(x->ctx, STRATA__COLS, piece, whole, 1, count);
     add_to(into, beta, whole, count);
     strata__free(x->ctx, whole);
