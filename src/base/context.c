@@ -108,7 +108,7 @@ static void print_line(const char *level, const char *format, va_list arguments)
 
 void strata__warn(strata_context *ctx, const char *format, ...)
 {
-    if (ctx->verbosity < 1)
+    if (ctx->verbosity < 1 || ctx->rank != 0)
         return;
     va_list arguments;
     va_start(arguments, format);
@@ -118,7 +118,7 @@ void strata__warn(strata_context *ctx, const char *format, ...)
 
 void strata__inform(strata_context *ctx, const char *format, ...)
 {
-    if (ctx->verbosity < 2)
+    if (ctx->verbosity < 2 || ctx->rank != 0)
         return;
     va_list arguments;
     va_start(arguments, format);

@@ -38,6 +38,7 @@ struct strata_context {
     strata__memory memory;
     struct strata__name_count *names; /* automatic names: prefix -> next number */
     int verbosity;                    /* 0 errors, 1 warnings, 2 information */
+    int rank;                         /* in the mesh, 0 before there is one; rank 0 writes the log */
     uint64_t seed;                    /* of weights, sample order and dropout masks */
     uint64_t step;                    /* training steps done; part of every random key of a step */
     int nesting;                      /* depth of layer calls; 0: outside */
@@ -82,7 +83,7 @@ void strata__raise_deferred(strata_context *ctx);
             return status_;                                                                        \
     } while (0)
 
-/* One line on stderr, on rank 0 only (the log knows the rank once there is a mesh). */
+/* One line on stderr, on rank 0 only. */
 void strata__warn(strata_context *ctx, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void strata__inform(strata_context *ctx, const char *format, ...)

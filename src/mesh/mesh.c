@@ -114,6 +114,7 @@ static strata_status lay_out(strata_context *ctx, MPI_Comm comm, const char *tex
     int size, rank;
     MPI_Comm_size(comm, &size);
     MPI_Comm_rank(comm, &rank);
+    ctx->rank = rank;
     if (rank == 0)
         strata__mesh_settings_read(ctx, text, size, &settings);
     STRATA_TRY(agree_early(ctx, comm));

@@ -4,6 +4,7 @@
 #include "harness.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -33,6 +34,51 @@ static void test_message_is_one_line_of_printable_text(void **state)
     strata__fail(ctx, STRATA_BAD_DATA, "%s", longer);
     assert_int_equal(strlen(ctx->message), STRATA__MESSAGE_SIZE - 1);
     assert_all_error(ctx, STRATA_BAD_DATA, "xxx");
+}
+
+/* What is written to stderr between begin and end. */
+static int log_begin(FILE *file)
+{
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    dup2(fileno(file), STDERR_FILENO);
+    return kept;
+}
+
+static void log_end(FILE *file, int kept, char *text, size_t size)
+{
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    rewind(file);
+    text[fread(text, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void test_log_depends_on_verbosity_and_rank(void **state)
+{
+    (void)state;
+    static const struct {
+        int verbosity, rank;
+        const char *log;
+    } cases[] = {
+        {0, 0, ""},
+        {1, 0, "strata: warning: slow 1\n"},
+        {2, 0, "strata: warning: slow 1\nstrata: saved x\n"},
+        {2, 1, ""},
+    };
+    strata_context *ctx = test_context_without_mesh();
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        char text[200];
+        FILE *file = tmpfile();
+        ctx->verbosity = cases[i].verbosity;
+        ctx->rank = cases[i].rank;
+        int kept = log_begin(file);
+        strata__warn(ctx, "slow %d", 1);
+        strata__inform(ctx, "saved %s", "x");
+        log_end(file, kept, text, sizeof text);
+        assert_string_equal(text, cases[i].log);
+    }
 }
 
 static void test_statuses(void **state)
@@ -168,6 +214,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_error_is_kept),
         cmocka_unit_test(test_message_is_one_line_of_printable_text),
+        cmocka_unit_test(test_log_depends_on_verbosity_and_rank),
         cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_element_types),
         cmocka_unit_test(test_automatic_names_count_by_prefix),
