@@ -6,6 +6,7 @@
 #include <strata/data.h>
 
 #include "base/random.h"
+#include "storage/array.h"
 #include "tensor/tensor.h"
 
 /* One input, target or weight of every sample: row-major, axis 0 counts samples. */
@@ -20,13 +21,20 @@ typedef struct strata__column {
 struct strata_dataset {
     strata_context *ctx;
     strata_dataset *next; /* in the context's list */
-    strata_dataset *parent; /* a slice borrows its parent's memory */
     int64_t size;
     int x_count, y_count, weight_count;
     strata__column x[STRATA_MAX_COLUMNS], y[STRATA_MAX_COLUMNS], weights[STRATA_MAX_COLUMNS];
     int shared_count;
     strata__shared *shared[3 * STRATA_MAX_COLUMNS]; /* memory that the node's ranks share */
+    int array_count;
+    strata__array *arrays[3 * STRATA_MAX_COLUMNS]; /* mapped files */
 };
+
+/* An empty dataset, in the context's list. */
+strata_dataset *strata__dataset_new(strata_context *ctx);
+/* Fills a column; checks that it has as many samples as the others. name may be NULL. */
+strata_status strata__column_set(strata_dataset *dataset, strata__column *column, const char *name, strata_dtype dtype,
+                                 const strata_shape *shape, const void *data);
 
 /* Frees all datasets of the context. Collective on the mesh. */
 void strata__datasets_free(strata_context *ctx);
