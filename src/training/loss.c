@@ -409,6 +409,7 @@ strata_tensor *strata__loss_call(strata__loss *loss, strata_tensor *y_true, stra
     f.scale *= share_of(&c);
     double sum =
         f.scale * strata__batch_dot_part(c.values->data, f.rows, strata__local_count(c.values));
+    result->part = true;
     *(float *)result->data = (float)sum;
     if (part)
         *part = sum;

@@ -51,9 +51,8 @@ strata_status strata__loss_check_reduced(const strata__loss *loss, const char *o
  * NULL, or one weight a sample, a position, or any shape that broadcasts from the left to the
  * values.
  *
- * A label out of range is an error that this rank alone sees: it is left in the context and the
- * result is still made, so that all ranks come to the caller's agreement. Other errors are equal on
- * all ranks: NULL. Collective on the batch axis with a mask, ignore_class or
+ * A label out of range is an error that this rank alone sees: it is deferred to the next agreement and the result is still
+ * made. Other errors are equal on all ranks: NULL. Collective on the batch axis with a mask, ignore_class or
  * mean_with_sample_weight, and on cols when y_pred is split; else Local.
  */
 strata_tensor *strata__loss_call(strata__loss *loss, strata_tensor *y_true, strata_tensor *y_pred,

@@ -23,29 +23,41 @@ typedef struct strata__optimizer_config {
     const char *name;
 } strata__optimizer_config;
 
-/* Rows that every class takes, in the order of the constructors. */
-#define STRATA__OPTIMIZER_FIELDS(config)                                                           \
-    STRATA_FIELD(config, weight_decay, .help = "share of a value lost a step, times the rate"),    \
-        STRATA_FIELD(config, clipnorm, .min = 0, .exclusive_min = true,                            \
-                     .help = "longest gradient of a variable"),                                    \
-        STRATA_FIELD(config, clipvalue, .min = 0, .exclusive_min = true,                           \
-                     .help = "largest entry of a gradient"),                                       \
-        STRATA_FIELD(config, global_clipnorm, .min = 0, .exclusive_min = true,                     \
-                     .help = "longest gradient of all variables together"),                        \
-        STRATA_FIELD(config, use_ema, .help = "keep moving averages of the values"),               \
-        STRATA_FIELD(config, ema_momentum, .min = 0, .max = 1, .help = "of the averages"),         \
-        STRATA_FIELD(config, ema_overwrite_frequency, .min = 1, .max = INT32_MAX,                  \
-                     .help = "steps after which the averages become the values"),                  \
-        STRATA_FIELD(config, loss_scale_factor, .min = 0, .exclusive_min = true,                   \
-                     .help = "the loss is multiplied, gradients are divided by it"),               \
-        STRATA_FIELD(config, gradient_accumulation_steps, .min = 2, .max = INT32_MAX,              \
-                     .help = "steps whose mean gradient makes one update"),                        \
-        STRATA_FIELD(config, name, .help = "in the paths of its variables")
+/* The first row of every table, and the last ones: the order of the constructors. */
+#define STRATA__LEARNING_RATE                                                                      \
+    STRATA_FIELD(strata__optimizer_config, learning_rate, .help = "a number, or a schedule")
 
+#define STRATA__OPTIMIZER_FIELDS                                                                   \
+    STRATA_FIELD(strata__optimizer_config, weight_decay,                                           \
+                 .help = "share of a value lost a step, times the rate"),                          \
+        STRATA_FIELD(strata__optimizer_config, clipnorm, .min = 0, .exclusive_min = true,          \
+                     .help = "longest gradient of a variable"),                                    \
+        STRATA_FIELD(strata__optimizer_config, clipvalue, .min = 0, .exclusive_min = true,         \
+                     .help = "largest entry of a gradient"),                                       \
+        STRATA_FIELD(strata__optimizer_config, global_clipnorm, .min = 0, .exclusive_min = true,   \
+                     .help = "longest gradient of all variables together"),                        \
+        STRATA_FIELD(strata__optimizer_config, use_ema,                                            \
+                     .help = "keep moving averages of the values"),                                \
+        STRATA_FIELD(strata__optimizer_config, ema_momentum, .min = 0, .max = 1,                   \
+                     .help = "of the averages"),                                                   \
+        STRATA_FIELD(strata__optimizer_config, ema_overwrite_frequency, .min = 1,                  \
+                     .max = INT32_MAX, .help = "steps after which averages become the values"),    \
+        STRATA_FIELD(strata__optimizer_config, loss_scale_factor, .min = 0, .exclusive_min = true, \
+                     .help = "the loss is multiplied, gradients are divided by it"),               \
+        STRATA_FIELD(strata__optimizer_config, gradient_accumulation_steps, .min = 2,              \
+                     .max = INT32_MAX, .help = "steps whose mean gradient makes one update"),      \
+        STRATA_FIELD(strata__optimizer_config, name, .help = "in the paths of its variables")
+
+/* All but name, rate, decay and what the class adds. */
 #define STRATA__OPTIMIZER_DEFAULTS                                                                 \
-    .weight_decay = NAN, .clipnorm = NAN, .clipvalue = NAN, .global_clipnorm = NAN,                \
-    .ema_momentum = 0.99, .ema_overwrite_frequency = STRATA_NONE, .loss_scale_factor = NAN,        \
+    .clipnorm = NAN, .clipvalue = NAN, .global_clipnorm = NAN, .ema_momentum = 0.99,               \
+    .ema_overwrite_frequency = STRATA_NONE, .loss_scale_factor = NAN,                              \
     .gradient_accumulation_steps = STRATA_NONE
+
+#define STRATA__OPTIMIZER_CLASS(default_config, table)                                             \
+    .module = "keras.optimizers", .config_size = sizeof(strata__optimizer_config),                 \
+    .defaults = &(default_config), .fields = (table),                                              \
+    .field_count = sizeof(table) / sizeof *(table)
 
 /* Numbers of one step. */
 typedef struct strata__step {
@@ -56,6 +68,7 @@ typedef struct strata__step {
     float bound;        /* largest entry; INFINITY: no clipping by value */
     float average_keep; /* EMA momentum of this step */
     bool updates;       /* false: gradients are only accumulated */
+    bool taken_in;      /* gradients are scaled and accumulated already, for their norms */
     bool overwrites;    /* averages become the values */
     float correction;   /* of the class, see begin */
 } strata__step;

@@ -168,7 +168,7 @@ void strata__labels_check(const char *who, const strata_tensor *truth, int64_t n
         if (labels[i] >= 0 && labels[i] < n)
             continue;
         if (ignored == STRATA_NONE || labels[i] != ignored)
-            strata__fail(truth->ctx, STRATA_BAD_DATA,
+            strata__defer(truth->ctx, STRATA_BAD_DATA,
                          "%s: the label %lld of sample %lld of the batch is not a class number in "
                          "0 … %lld",
                          who, (long long)labels[i], (long long)(truth->first_sample + i / inner),

@@ -43,7 +43,7 @@ void strata__labels(const strata_tensor *truth, int64_t *labels);
 
 /*
  * The first of `count` local labels that is neither in 0 … n−1 nor `ignored` (STRATA_NONE: none is)
- * becomes an error of this rank, naming the sample's global number; all such labels become 0.
+ * becomes a deferred error of this rank, naming the sample's global number; all such labels become 0.
  * Local.
  */
 void strata__labels_check(const char *who, const strata_tensor *truth, int64_t n, int64_t ignored,
