@@ -7,6 +7,8 @@
 
 #include "base/memory.h"
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files hold elements as memory does");
+
 enum {
     MAX_DEPTH = 64,
     MAX_ITEMS = 100000,
@@ -50,20 +52,21 @@ hid_t strata__hdf5_memory_type(strata_dtype dtype)
 
 hid_t strata__hdf5_file_type(strata_dtype dtype)
 {
-    switch (dtype) {
-    case STRATA_FLOAT32:
-        return H5T_IEEE_F32LE;
-    case STRATA_FLOAT64:
-        return H5T_IEEE_F64LE;
-    case STRATA_INT32:
-        return H5T_STD_I32LE;
-    case STRATA_INT64:
-        return H5T_STD_I64LE;
-    case STRATA_UINT8:
-    case STRATA_BOOL:
-        return H5T_STD_U8LE;
-    }
-    return H5I_INVALID_HID;
+    if (dtype != STRATA_BOOL)
+        return H5Tcopy(strata__hdf5_memory_type(dtype));
+    hid_t type = H5Tenum_create(H5T_STD_I8LE);
+    H5Tenum_insert(type, "FALSE", &(char){0});
+    H5Tenum_insert(type, "TRUE", &(char){1});
+    return type;
+}
+
+/* Whether the elements lie in the file as they do in memory. */
+static bool is_as_in_memory(hid_t type, strata_dtype dtype)
+{
+    hid_t ours = strata__hdf5_file_type(dtype);
+    bool equal = H5Tequal(type, ours) > 0;
+    H5Tclose(ours);
+    return equal;
 }
 
 /* IEEE half precision, for which HDF5 1.10 has no name: 1 sign, 5 exponent and 10 mantissa bits. */
@@ -227,7 +230,7 @@ static const char *check_dataset(const walk *at, hid_t dataset, strata__tree_ite
         why = check_storage(at, dataset, creation, element, declared, &item->offset);
     if (!why) {
         item->is_number = find_dtype(type, &item->dtype);
-        if (!item->is_number || H5Tequal(type, strata__hdf5_memory_type(item->dtype)) <= 0)
+        if (!item->is_number || !is_as_in_memory(type, item->dtype))
             item->offset = -1;
     }
     H5Tclose(type);
@@ -274,14 +277,13 @@ static strata_status walk_object(const walk *at, hid_t object)
     return why ? refuse(at, at->path, why) : STRATA_OK;
 }
 
-/* Names end in messages and paths: no control characters, nothing that walks. */
-static bool is_plain_name(const char *name)
+bool strata__tree_is_name(const char *name, size_t length)
 {
-    size_t length = strlen(name);
-    if (length == 0 || length > MAX_NAME || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+    if (length == 0 || length > MAX_NAME ||
+        (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'))))
         return false;
-    for (const char *c = name; *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f || *c == '/')
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f || name[i] == '/')
             return false;
     }
     return true;
@@ -290,7 +292,7 @@ static bool is_plain_name(const char *name)
 static strata_status walk_link(const walk *at, hid_t group, const char *name,
                                const H5L_info_t *link)
 {
-    if (!is_plain_name(name))
+    if (!strata__tree_is_name(name, strlen(name)))
         return refuse(at, at->path,
                       "a name in it is empty, too long, or has characters that no name has");
     char *path = strata__format(at->ctx, "%s%s%s", at->path, *at->path ? "/" : "", name);

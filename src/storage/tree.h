@@ -43,7 +43,10 @@ strata_status strata__tree_read(strata_context *ctx, const strata__tree *tree,
                                 const strata__tree_item *item, const int64_t *first,
                                 const int64_t *count, strata_dtype dtype, void *out);
 
-/* HDF5's description of an element in memory, and of one in our files (little-endian). */
+/* Names end in messages and paths: no control characters, nothing that walks, at most 255 bytes. */
+bool strata__tree_is_name(const char *name, size_t length);
+
+/* HDF5's description of an element in memory; and in our files, as h5py has it, to be closed. */
 hid_t strata__hdf5_memory_type(strata_dtype dtype);
 hid_t strata__hdf5_file_type(strata_dtype dtype);
 

@@ -85,17 +85,6 @@ void strata__weights_add(strata__weights_writer *writer, const char *object, con
     strata__free(writer->ctx, path);
 }
 
-/* h5py's bool is an enumeration of one byte; the other types are plain. The caller closes it. */
-static hid_t stored_type(strata_dtype dtype)
-{
-    if (dtype != STRATA_BOOL)
-        return H5Tcopy(strata__hdf5_file_type(dtype));
-    hid_t type = H5Tenum_create(H5T_STD_I8LE);
-    H5Tenum_insert(type, "FALSE", &(char){0});
-    H5Tenum_insert(type, "TRUE", &(char){1});
-    return type;
-}
-
 /* Without times of change, so that equal weights make equal files. */
 static bool write_dataset(hid_t file, const char *path, strata_dtype dtype,
                           const strata_shape *shape, const void *data)
@@ -104,7 +93,7 @@ static bool write_dataset(hid_t file, const char *path, strata_dtype dtype,
     for (int i = 0; i < shape->rank; i++)
         dims[i] = (hsize_t)shape->dims[i];
     hid_t space = shape->rank ? H5Screate_simple(shape->rank, dims, NULL) : H5Screate(H5S_SCALAR);
-    hid_t creation = H5Pcreate(H5P_DATASET_CREATE), type = stored_type(dtype);
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE), type = strata__hdf5_file_type(dtype);
     hid_t memory = dtype == STRATA_BOOL ? type : strata__hdf5_memory_type(dtype);
     H5Pset_obj_track_times(creation, 0);
     hid_t dataset = H5Dcreate2(file, path, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
