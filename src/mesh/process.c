@@ -11,7 +11,8 @@ bool strata__mpi_start(void)
     MPI_Initialized(&initialized);
     if (initialized)
         return false;
-    /* OMPIO's shared file pointer plugin can hang after a killed run; a user's own setting stays. */
+    /* OMPIO's shared file pointer plugin can hang after a killed run; a user's own setting stays.
+     */
     setenv("OMPI_MCA_sharedfp", "^sm", 0);
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
     return true;

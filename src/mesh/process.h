@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-/* Starts MPI (funneled threads) unless it runs already; true: this call did, and strata__mpi_stop() is owed. */
+/* Starts MPI (funneled threads) unless it runs already; true: this call did, and strata__mpi_stop()
+ * is owed. */
 bool strata__mpi_start(void);
 void strata__mpi_stop(void);
 
