@@ -42,6 +42,13 @@ STRATA_EXPORT int strata_finish(strata_context **ctx);
 STRATA_EXPORT strata_status strata_error(const strata_context *ctx);
 STRATA_EXPORT const char *strata_error_message(const strata_context *ctx);
 
+/**
+ * Sets an error from outside the library, as custom layers and programs do: one line that names the object, the value and the
+ * remedy. The first error is kept. Returns the status. Local; all ranks must do the same, or meet in strata_agree().
+ */
+STRATA_EXPORT strata_status strata_fail(strata_context *ctx, strata_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /** Forgets the error, to go on. All ranks must do the same. Local. */
 STRATA_EXPORT void strata_error_clear(strata_context *ctx);
 

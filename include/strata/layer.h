@@ -7,6 +7,15 @@
 #include <strata/tensor.h>
 #include <strata/variable.h>
 
+/* Defaults stand in front of the caller's members and are overridden by them on purpose; shapes are written {28, 28}. */
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+#pragma clang diagnostic ignored "-Wmissing-braces"
+#elif defined(__GNUC__) && !defined(__cplusplus)
+#pragma GCC diagnostic ignored "-Woverride-init"
+#pragma GCC diagnostic ignored "-Wmissing-braces"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -163,6 +163,16 @@ const char *strata_error_message(const strata_context *ctx)
     return ctx->status == STRATA_OK ? "" : ctx->message;
 }
 
+strata_status strata_fail(strata_context *ctx, strata_status status, const char *format, ...)
+{
+    char message[STRATA__MESSAGE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return strata__fail(ctx, status, "%s", message);
+}
+
 void strata_error_clear(strata_context *ctx)
 {
     ctx->status = STRATA_OK;
