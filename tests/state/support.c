@@ -26,7 +26,8 @@ int placements_of(int rank, strata__placement placements[3])
     return count;
 }
 
-void parse_object(strata_context *ctx, const strata__family *family, const char *text, strata__object *object)
+void parse_object(strata_context *ctx, const strata__family *family, const char *text,
+                  strata__object *object)
 {
     strata__object_parse(ctx, family, text, object);
     assert_all_ok(ctx);

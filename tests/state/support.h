@@ -8,7 +8,8 @@
 #include "state/initializer.h"
 #include "state/variable.h"
 
-/* A float32 variable "weight" of an owner named "layer", trainable, or what the further members say. */
+/* A float32 variable "weight" of an owner named "layer", trainable, or what the further members
+ * say. */
 #define WEIGHT(ctx, ...)                                                                           \
     strata__variable_new(ctx, &(strata__variable_spec){.name = "weight",                           \
                                                        .path = "layer",                            \
@@ -25,7 +26,8 @@ float *read_floats(strata_variable *variable);
 int placements_of(int rank, strata__placement placements[3]);
 
 /* "constraint MaxNorm" as `object`; the harness reports errors of parsing. */
-void parse_object(strata_context *ctx, const strata__family *family, const char *text, strata__object *object);
+void parse_object(strata_context *ctx, const strata__family *family, const char *text,
+                  strata__object *object);
 
 /* Shape from {"shape": [2, 3]}. */
 strata_shape shape_of_json(const json_t *list);

@@ -41,7 +41,8 @@ static golden_verdict run_values(const place *place, const golden *group, const 
         return GOLDEN_PASSED;
     strata_context *ctx = place->ctx;
     char *text = golden_text(group, NULL, "config");
-    strata_variable *variable = WEIGHT(ctx, .shape = shape, .constraint = text, .placement = place->placement);
+    strata_variable *variable =
+        WEIGHT(ctx, .shape = shape, .constraint = text, .placement = place->placement);
     strata__pack *pack = NULL;
     if (place->packed)
         strata__pack_new(ctx, 1, &variable, &pack);
@@ -97,8 +98,8 @@ static void test_the_base_class_changes_nothing(void **state)
 {
     (void)state;
     strata_context *ctx = test_context(NULL);
-    strata_variable *variable =
-        WEIGHT(ctx, .shape = STRATA_SHAPE(2, 2), .initializer = "Constant(-3.0)", .constraint = "Constraint");
+    strata_variable *variable = WEIGHT(ctx, .shape = STRATA_SHAPE(2, 2),
+                                       .initializer = "Constant(-3.0)", .constraint = "Constraint");
     strata__variable_constrain(variable);
     assert_all_ok(ctx);
     float *values = read_floats(variable);
@@ -122,10 +123,11 @@ static void test_wrong_constraints_are_refused(void **state)
         {"NonNeg", "float32", STRATA_FLOAT64},
     };
     for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
-        assert_all(strata__variable_new(ctx, &(strata__variable_spec){.name = "w",
-                                                                      .shape = STRATA_SHAPE(2, 3),
-                                                                      .dtype = wrong[i].dtype,
-                                                                      .constraint = wrong[i].text}) == NULL);
+        assert_all(strata__variable_new(
+                       ctx, &(strata__variable_spec){.name = "w",
+                                                     .shape = STRATA_SHAPE(2, 3),
+                                                     .dtype = wrong[i].dtype,
+                                                     .constraint = wrong[i].text}) == NULL);
         assert_all_error(ctx, STRATA_INVALID, wrong[i].words);
     }
 }

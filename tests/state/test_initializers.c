@@ -12,7 +12,8 @@
 
 /* --- against Keras --- */
 
-/* A case made from a name: what the name means. Keras fails to serialise a Constant that was given by name alone. */
+/* A case made from a name: what the name means. Keras fails to serialise a Constant that was given
+ * by name alone. */
 static golden_verdict run_name(strata_context *ctx, const golden *group)
 {
     char *given = golden_text(group, NULL, "given");
@@ -28,19 +29,29 @@ static golden_verdict run_name(strata_context *ctx, const golden *group)
     return equal ? GOLDEN_PASSED : GOLDEN_FAILED;
 }
 
-/* The files hold what Keras said, not what it was asked: that stands here, by the words of the case. */
+/* The files hold what Keras said, not what it was asked: that stands here, by the words of the
+ * case. */
 static const struct {
     const char *about, *initializer;
     strata_shape shape;
     const char *words;
 } refusals[] = {
-    {"identity of rank 3", "Identity", {{2, 3, 4}, 3}, "Identity matrix initializer can only be used for 2D matrices. Received: "
-                                                       "shape=(2, 3, 4) of rank 3"},
-    {"orthogonal of rank 1", "Orthogonal", {{3}, 1}, "The tensor to initialize must be at least two-dimensional. Received: "
-                                                     "shape=(3,) of rank 1"},
+    {"identity of rank 3",
+     "Identity",
+     {{2, 3, 4}, 3},
+     "Identity matrix initializer can only be used for 2D matrices. Received: "
+     "shape=(2, 3, 4) of rank 3"},
+    {"orthogonal of rank 1",
+     "Orthogonal",
+     {{3}, 1},
+     "The tensor to initialize must be at least two-dimensional. Received: "
+     "shape=(3,) of rank 1"},
     {"scale zero", "VarianceScaling(scale=0.0)", {{3}, 1}, "scale"},
     {"unknown mode", "VarianceScaling(mode='fan')", {{3}, 1}, "fan_in, fan_out, fan_avg"},
-    {"unknown distribution", "VarianceScaling(distribution='gamma')", {{3}, 1}, "truncated_normal, untruncated_normal, uniform"},
+    {"unknown distribution",
+     "VarianceScaling(distribution='gamma')",
+     {{3}, 1},
+     "truncated_normal, untruncated_normal, uniform"},
 };
 
 static golden_verdict run_refusal(strata_context *ctx, const golden *group)
@@ -50,7 +61,8 @@ static golden_verdict run_refusal(strata_context *ctx, const golden *group)
     for (size_t i = 0; i < TEST_COUNT(refusals); i++) {
         if (strcmp(about, refusals[i].about) != 0)
             continue;
-        strata_variable *variable = WEIGHT(ctx, .shape = refusals[i].shape, .initializer = refusals[i].initializer);
+        strata_variable *variable =
+            WEIGHT(ctx, .shape = refusals[i].shape, .initializer = refusals[i].initializer);
         assert_all(variable == NULL);
         assert_all_error(ctx, STRATA_INVALID, refusals[i].words);
         verdict = GOLDEN_PASSED;
@@ -72,8 +84,10 @@ static bool values_agree(const golden *group, const float *values, int64_t count
 /* Mean and standard deviation of `count` values within 6 standard errors; none out of bounds. */
 static bool moments_agree(const golden *group, const float *values, int64_t count, const char *name)
 {
-    double mean = golden_number(group, NULL, "mean", 0), deviation = golden_number(group, NULL, "standard_deviation", 1);
-    double lowest = golden_number(group, NULL, "lowest", 0), highest = golden_number(group, NULL, "highest", 0);
+    double mean = golden_number(group, NULL, "mean", 0),
+           deviation = golden_number(group, NULL, "standard_deviation", 1);
+    double lowest = golden_number(group, NULL, "lowest", 0),
+           highest = golden_number(group, NULL, "highest", 0);
     double sum = 0, squares = 0, rounding = 1e-6 * (fabs(mean) + deviation);
     for (int64_t i = 0; i < count; i++) {
         sum += values[i] - mean;
@@ -84,11 +98,13 @@ static bool moments_agree(const golden *group, const float *values, int64_t coun
     double error = 6 / sqrt((double)count), found = sqrt(squares / (double)count) / deviation;
     bool agree = fabs(sum / (double)count) < error * deviation && fabs(found - 1) < error;
     if (!agree)
-        fprintf(stderr, "%s: mean off by %g, deviation %g times the expected\n", name, sum / (double)count, found);
+        fprintf(stderr, "%s: mean off by %g, deviation %g times the expected\n", name,
+                sum / (double)count, found);
     return agree;
 }
 
-static bool distribution_agrees(strata_context *ctx, const golden *group, const strata__object *object, const strata_shape *shape,
+static bool distribution_agrees(strata_context *ctx, const golden *group,
+                                const strata__object *object, const strata_shape *shape,
                                 const char *name)
 {
     enum { DRAWS = 200000 };
@@ -103,18 +119,21 @@ static bool distribution_agrees(strata_context *ctx, const golden *group, const 
 }
 
 /* The smaller of WᵀW and WWᵀ, for W (rows × columns). */
-static bool gram_agrees(const golden *group, const float *w, const strata_shape *shape, const char *name)
+static bool gram_agrees(const golden *group, const float *w, const strata_shape *shape,
+                        const char *name)
 {
     golden_array expected;
     if (!golden_read(group, "outputs/gram", &expected))
         return true;
-    int64_t columns = strata__last(shape), rows = element_count(shape) / columns, n = rows < columns ? rows : columns;
+    int64_t columns = strata__last(shape), rows = element_count(shape) / columns,
+            n = rows < columns ? rows : columns;
     float *gram = calloc((size_t)(n * n), sizeof *gram);
     for (int64_t i = 0; i < n; i++) {
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
             for (int64_t k = 0; k < (rows < columns ? columns : rows); k++)
-                sum += rows < columns ? (double)w[i * columns + k] * w[j * columns + k] : (double)w[k * columns + i] * w[k * columns + j];
+                sum += rows < columns ? (double)w[i * columns + k] * w[j * columns + k]
+                                      : (double)w[k * columns + i] * w[k * columns + j];
             gram[i * n + j] = (float)sum;
         }
     }
@@ -124,7 +143,8 @@ static bool gram_agrees(const golden *group, const float *w, const strata_shape 
     return agrees;
 }
 
-/* Keras forgets the gain of an Identity when it writes the configuration; the generator's is 2.5. */
+/* Keras forgets the gain of an Identity when it writes the configuration; the generator's is 2.5.
+ */
 static char *initializer_of(const golden *group)
 {
     char *about = golden_text(group, NULL, "about");
@@ -145,7 +165,8 @@ static golden_verdict run_values(strata_context *ctx, const golden *group, const
     float *values = read_floats(variable);
     json_t *ours = strata__object_to_json(ctx, &object);
     bool passed = values_agree(group, values, element_count(&shape), name) &&
-                  distribution_agrees(ctx, group, &object, &shape, name) && gram_agrees(group, values, &shape, name) &&
+                  distribution_agrees(ctx, group, &object, &shape, name) &&
+                  gram_agrees(group, values, &shape, name) &&
                   (strstr(text, "2.5") || golden_json_equal(ours, config));
     json_decref(ours);
     json_decref(config);
@@ -160,7 +181,9 @@ static golden_verdict run_values(strata_context *ctx, const golden *group, const
 static bool is_known(const golden *group)
 {
     json_t *config = golden_json(group, NULL, "config");
-    bool known = strata__family_find(&strata__initializer_family, json_string_value(json_object_get(config, "class_name"))) != NULL;
+    bool known =
+        strata__family_find(&strata__initializer_family,
+                            json_string_value(json_object_get(config, "class_name"))) != NULL;
     json_decref(config);
     return known;
 }
@@ -188,8 +211,9 @@ static void test_initializers_against_keras(void **state)
 /* --- on every mesh --- */
 
 static const char *const every[] = {
-    "Zeros",       "Ones",     "Constant(0.25)", "RandomNormal", "RandomUniform",   "TruncatedNormal", "GlorotNormal", "GlorotUniform",
-    "HeNormal",    "HeUniform", "LecunNormal",    "LecunUniform", "VarianceScaling", "Orthogonal",      "Identity",
+    "Zeros",           "Ones",         "Constant(0.25)",  "RandomNormal", "RandomUniform",
+    "TruncatedNormal", "GlorotNormal", "GlorotUniform",   "HeNormal",     "HeUniform",
+    "LecunNormal",     "LecunUniform", "VarianceScaling", "Orthogonal",   "Identity",
 };
 
 static const strata_shape matrices[] = {{{5, 7}, 2}, {{1, 6}, 2}, {{8, 1}, 2}, {{12, 8}, 2}};
@@ -213,10 +237,12 @@ static float *reference(strata_context *ctx, const char *text, const strata_shap
     return values;
 }
 
-static void check_placement(strata_context *ctx, const char *text, const strata_shape *shape, strata__placement placement)
+static void check_placement(strata_context *ctx, const char *text, const strata_shape *shape,
+                            strata__placement placement)
 {
     float *expected = reference(ctx, text, shape);
-    strata_variable *variable = WEIGHT(ctx, .shape = *shape, .initializer = text, .placement = placement);
+    strata_variable *variable =
+        WEIGHT(ctx, .shape = *shape, .initializer = text, .placement = placement);
     assert_all_ok(ctx);
     float *values = read_floats(variable);
     assert_all_floats_near(values, expected, element_count(shape), 0);
@@ -244,18 +270,20 @@ static void test_the_same_values_on_every_mesh(void **state)
 
 static float *values_of(strata_context *ctx, const char *path, const char *initializer)
 {
-    strata_variable *variable = strata__variable_new(ctx, &(strata__variable_spec){.name = "kernel",
-                                                                                  .path = path,
-                                                                                  .shape = STRATA_SHAPE(4, 4),
-                                                                                  .dtype = STRATA_FLOAT32,
-                                                                                  .initializer = initializer});
+    strata_variable *variable =
+        strata__variable_new(ctx, &(strata__variable_spec){.name = "kernel",
+                                                           .path = path,
+                                                           .shape = STRATA_SHAPE(4, 4),
+                                                           .dtype = STRATA_FLOAT32,
+                                                           .initializer = initializer});
     assert_all_ok(ctx);
     float *values = read_floats(variable);
     strata__variable_free(variable);
     return values;
 }
 
-static bool equal_values(strata_context *ctx, const char *path, const char *other, const char *initializer)
+static bool equal_values(strata_context *ctx, const char *path, const char *other,
+                         const char *initializer)
 {
     float *a = values_of(ctx, path, initializer), *b = values_of(ctx, other, initializer);
     bool equal = memcmp(a, b, 16 * sizeof *a) == 0;
@@ -268,7 +296,8 @@ static void test_seeds(void **state)
 {
     (void)state;
     strata_context *ctx = test_context(NULL);
-    static const char *const random[] = {"RandomNormal", "RandomUniform", "TruncatedNormal", "HeNormal", "VarianceScaling", "Orthogonal"};
+    static const char *const random[] = {"RandomNormal", "RandomUniform",   "TruncatedNormal",
+                                         "HeNormal",     "VarianceScaling", "Orthogonal"};
     for (size_t i = 0; i < TEST_COUNT(random); i++) {
         char seeded[64];
         snprintf(seeded, sizeof seeded, "%s(seed=3)", random[i]);
@@ -276,9 +305,11 @@ static void test_seeds(void **state)
         assert_all(!equal_values(ctx, "dense", "dense_1", random[i]));
         assert_all(equal_values(ctx, "dense", "dense_1", seeded));
     }
-    float *first = values_of(ctx, "dense", "he_normal"), *seeded = values_of(ctx, "dense", "HeNormal(seed=5)");
+    float *first = values_of(ctx, "dense", "he_normal"),
+          *seeded = values_of(ctx, "dense", "HeNormal(seed=5)");
     ctx->seed++;
-    float *second = values_of(ctx, "dense", "he_normal"), *again = values_of(ctx, "dense", "HeNormal(seed=5)");
+    float *second = values_of(ctx, "dense", "he_normal"),
+          *again = values_of(ctx, "dense", "HeNormal(seed=5)");
     assert_all(memcmp(first, second, 16 * sizeof *first) != 0);
     assert_all(memcmp(seeded, again, 16 * sizeof *first) == 0);
     free(first);
@@ -295,19 +326,17 @@ static void test_arguments(void **state)
     static const struct {
         const char *text, *words;
     } wrong[] = {
-        {"HeNormal(scale=2.0)", "scale"},
-        {"glorot_unifrom", "GlorotUniform"},
-        {"VarianceScaling(scale=-1.0)", "scale"},
-        {"RandomNormal(seed='a')", "seed"},
-        {"HeNormal(input_axes=[0])", "input_axes"},
-        {"Zeros(1)", "positional"},
+        {"HeNormal(scale=2.0)", "scale"},           {"glorot_unifrom", "GlorotUniform"},
+        {"VarianceScaling(scale=-1.0)", "scale"},   {"RandomNormal(seed='a')", "seed"},
+        {"HeNormal(input_axes=[0])", "input_axes"}, {"Zeros(1)", "positional"},
     };
     strata__object object;
     for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
         strata__object_parse(ctx, &strata__initializer_family, wrong[i].text, &object);
         assert_all_error(ctx, STRATA_INVALID, wrong[i].words);
     }
-    parse_object(ctx, &strata__initializer_family, "VarianceScaling(2.0, 'fan_out', 'uniform', 4)", &object);
+    parse_object(ctx, &strata__initializer_family, "VarianceScaling(2.0, 'fan_out', 'uniform', 4)",
+                 &object);
     json_t *json = strata__object_to_json(ctx, &object);
     json_t *config = json_object_get(json, "config");
     assert_all(json_integer_value(json_object_get(config, "seed")) == 4);

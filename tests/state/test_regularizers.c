@@ -33,7 +33,8 @@ static bool penalty_agrees(strata_variable *variable, const golden *group, const
     strata_context *ctx = variable->ctx;
     golden_array x, y, upstream, gradient;
     bool stored = golden_read(group, "inputs/x", &x) & golden_read(group, "outputs/y", &y) &
-                  golden_read(group, "upstream/y", &upstream) & golden_read(group, "gradients/inputs/x", &gradient);
+                  golden_read(group, "upstream/y", &upstream) &
+                  golden_read(group, "gradients/inputs/x", &gradient);
     assert_true(stored);
     float *values = golden_convert(&x, STRATA_FLOAT32), factor = (float)upstream.values[0];
     strata_variable_write(variable, values);
@@ -41,7 +42,8 @@ static bool penalty_agrees(strata_variable *variable, const golden *group, const
     strata_tape_begin(ctx);
     strata_tensor *penalty = strata__variable_regularization(variable);
     assert_all_ok(ctx);
-    strata_tensor *seed = strata__tensor_borrow(ctx, STRATA_FLOAT32, &STRATA_SCALAR, (strata__layout){0}, &factor);
+    strata_tensor *seed =
+        strata__tensor_borrow(ctx, STRATA_FLOAT32, &STRATA_SCALAR, (strata__layout){0}, &factor);
     bool agrees = golden_agrees(&y, STRATA_FLOAT32, penalty->data, 1, 1, name);
     strata_tape_gradient(ctx, 1, &penalty, &seed);
     assert_all_ok(ctx);
@@ -67,7 +69,8 @@ static golden_verdict run_values(const place *place, const golden *group, const 
     if ((int)place->placement >= placements_of(shape.rank, placements))
         return GOLDEN_PASSED;
     char *text = golden_text(group, NULL, "config");
-    strata_variable *variable = WEIGHT(place->ctx, .shape = shape, .regularizer = text, .placement = place->placement);
+    strata_variable *variable =
+        WEIGHT(place->ctx, .shape = shape, .regularizer = text, .placement = place->placement);
     assert_all_ok(place->ctx);
     bool agrees = penalty_agrees(variable, group, name);
     strata__variable_free(variable);
@@ -106,7 +109,8 @@ static void test_regularizers_against_keras_on_every_mesh(void **state)
     for (int i = 0; test_mesh(i); i++) {
         strata_context *ctx = test_context(test_mesh(i));
         for (int p = STRATA__WHOLE; p <= STRATA__MATRIX; p++)
-            assert_all(golden_run("layers/regularizers.h5", run_case, &(place){ctx, (strata__placement)p}, &tally));
+            assert_all(golden_run("layers/regularizers.h5", run_case,
+                                  &(place){ctx, (strata__placement)p}, &tally));
     }
     golden_print("regularizers", &tally);
     assert_all_int_equal(tally.count[GOLDEN_FAILED], 0);
@@ -130,7 +134,8 @@ static void test_activity_penalty_counts_every_sample_once(void **state)
         parse_object(ctx, &strata__regularizer_family, "L2(0.5)", &regularizer);
         strata_scope_begin(ctx);
         strata_tape_begin(ctx);
-        strata_tensor *batch = strata_tensor_batch_from(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, FEATURES), x);
+        strata_tensor *batch =
+            strata_tensor_batch_from(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, FEATURES), x);
         strata_tape_watch(batch);
         strata_tensor *penalty = strata__activity_penalty(&regularizer, batch);
         assert_all_ok(ctx);
@@ -163,15 +168,19 @@ static void test_wrong_regularizers_are_refused(void **state)
     } wrong[] = {
         {"L1(-0.5)", "l1", {{2}, 1}, STRATA_FLOAT32},
         {"OrthogonalRegularizer(mode='diagonal')", "rows, columns", {{2, 2}, 2}, STRATA_FLOAT32},
-        {"OrthogonalRegularizer", "must have rank 2. Received: inputs.shape=(2, 2, 2)", {{2, 2, 2}, 3}, STRATA_FLOAT32},
+        {"OrthogonalRegularizer",
+         "must have rank 2. Received: inputs.shape=(2, 2, 2)",
+         {{2, 2, 2}, 3},
+         STRATA_FLOAT32},
         {"l3", "regularizer", {{2}, 1}, STRATA_FLOAT32},
         {"L1", "float32", {{2}, 1}, STRATA_INT32},
     };
     for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
-        assert_all(strata__variable_new(ctx, &(strata__variable_spec){.name = "w",
-                                                                      .shape = wrong[i].shape,
-                                                                      .dtype = wrong[i].dtype,
-                                                                      .regularizer = wrong[i].text}) == NULL);
+        assert_all(strata__variable_new(
+                       ctx, &(strata__variable_spec){.name = "w",
+                                                     .shape = wrong[i].shape,
+                                                     .dtype = wrong[i].dtype,
+                                                     .regularizer = wrong[i].text}) == NULL);
         assert_all_error(ctx, STRATA_INVALID, wrong[i].words);
     }
 }
@@ -183,7 +192,8 @@ static void test_neutral_regularizers(void **state)
     strata_context *ctx = test_context(NULL);
     static const char *const neutral[] = {"Regularizer", "L1L2", "OrthogonalRegularizer"};
     for (size_t i = 0; i < TEST_COUNT(neutral); i++) {
-        strata_variable *variable = WEIGHT(ctx, .shape = STRATA_SHAPE(1, 3), .initializer = "ones", .regularizer = neutral[i]);
+        strata_variable *variable = WEIGHT(ctx, .shape = STRATA_SHAPE(1, 3), .initializer = "ones",
+                                           .regularizer = neutral[i]);
         strata_scope_begin(ctx);
         strata_tensor *penalty = strata__variable_regularization(variable);
         assert_all_ok(ctx);
