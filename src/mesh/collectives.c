@@ -8,7 +8,8 @@
 /*
  * Up to this many bytes every member adds up everybody's buffer. Beyond, each adds up its own piece
  * and shows the result, which costs one more turn but keeps the work of a member independent of
- * their number.
+ * their number. What does not fit a buffer goes through MPI: measured on two ranks it is as fast
+ * then, and where ranks are more than cores every turn can cost a time slice.
  */
 enum { SHORT_BYTES = 4096 };
 
@@ -47,27 +48,43 @@ static void reduce_short(strata__group *group, char *values, int count, size_t e
         MPI_Reduce_local(strata__exchange_of(group->exchange, member), values, count, type, op);
 }
 
-/* Each member reduces its piece, in the order of the ranks, and shows it to the others. Two turns,
- * at most one buffer. */
+/*
+ * Reduces piece `own` of all members' values in the order of the ranks into `result`. The own
+ * values need not have been shown.
+ */
+static void reduce_piece(const strata__group *group, const char *values, strata__piece own,
+                         size_t element, MPI_Datatype type, MPI_Op op, char *result)
+{
+    size_t first = (size_t)own.first * element;
+    for (int member = 0; member < group->size; member++) {
+        const char *source =
+            member == group->rank ? values : strata__exchange_of(group->exchange, member);
+        if (member == 0)
+            memcpy(result, source + first, (size_t)own.count * element);
+        else
+            MPI_Reduce_local(source + first, result, (int)own.count, type, op);
+    }
+}
+
+/* Shows the others their pieces, reduces the own one, and shows that. Two turns, at most one
+ * buffer. */
 static void reduce_long(strata__group *group, char *values, int count, size_t element,
                         MPI_Datatype type, MPI_Op op)
 {
     strata__exchange *exchange = group->exchange;
     strata__piece own = strata__piece_of(count, group->size, group->rank);
-    size_t first = (size_t)own.first * element, bytes = (size_t)own.count * element;
-    memcpy(strata__exchange_own(exchange), values, (size_t)count * element);
+    size_t first = (size_t)own.first * element;
+    size_t end = first + (size_t)own.count * element, bytes = (size_t)count * element;
+    char *shown = strata__exchange_own(exchange);
+    memcpy(shown, values, first);
+    memcpy(shown + end, values + end, bytes - end);
     strata__exchange_turn(exchange);
-    memcpy(values + first, (const char *)strata__exchange_of(exchange, 0) + first, bytes);
-    for (int member = 1; member < group->size; member++)
-        MPI_Reduce_local((const char *)strata__exchange_of(exchange, member) + first,
-                         values + first, (int)own.count, type, op);
-    memcpy(strata__exchange_own(exchange), values + first, bytes);
+    reduce_piece(group, values, own, element, type, op, strata__exchange_own(exchange));
     strata__exchange_turn(exchange);
     for (int member = 0; member < group->size; member++) {
         strata__piece piece = strata__piece_of(count, group->size, member);
-        if (member != group->rank)
-            memcpy(values + (size_t)piece.first * element, strata__exchange_of(exchange, member),
-                   (size_t)piece.count * element);
+        memcpy(values + (size_t)piece.first * element, strata__exchange_of(exchange, member),
+               (size_t)piece.count * element);
     }
 }
 
@@ -82,27 +99,32 @@ static int smaller(int64_t count, int64_t most)
     return (int)(count < most ? count : most);
 }
 
+static void reduce_far(const strata__group *group, char *values, int64_t count, size_t element,
+                       MPI_Datatype type, MPI_Op op)
+{
+    while (count > 0) {
+        int step = smaller(count, MPI_CHUNK);
+        MPI_Allreduce(MPI_IN_PLACE, values, step, type, op, group->comm);
+        values += (size_t)step * element;
+        count -= step;
+    }
+}
+
 static void reduce(strata_context *ctx, strata__axis axis, void *values, int64_t count,
                    strata_dtype dtype, MPI_Op op)
 {
     strata__group *group = &ctx->mesh->groups[axis];
-    if (group->size == 1)
-        return;
     MPI_Datatype type = mpi_type(dtype);
     size_t element = strata_dtype_size(dtype);
-    bool near = on_one_node(group);
-    int64_t most = near ? STRATA__EXCHANGE_BYTES / (int64_t)element : MPI_CHUNK;
-    for (char *at = values; count > 0;) {
-        int step = smaller(count, most);
-        if (!near)
-            MPI_Allreduce(MPI_IN_PLACE, at, step, type, op, group->comm);
-        else if ((size_t)step * element <= SHORT_BYTES)
-            reduce_short(group, at, step, element, type, op);
-        else
-            reduce_long(group, at, step, element, type, op);
-        at += (size_t)step * element;
-        count -= step;
-    }
+    int64_t bytes = count * (int64_t)element;
+    if (group->size == 1 || count == 0)
+        return;
+    if (!on_one_node(group) || bytes > STRATA__EXCHANGE_BYTES)
+        reduce_far(group, values, count, element, type, op);
+    else if (bytes > SHORT_BYTES)
+        reduce_long(group, values, (int)count, element, type, op);
+    else
+        reduce_short(group, values, (int)count, element, type, op);
 }
 
 void strata__sum(strata_context *ctx, strata__axis axis, void *values, int64_t count,
@@ -123,27 +145,27 @@ void strata__min(strata_context *ctx, strata__axis axis, void *values, int64_t c
     reduce(ctx, axis, values, count, dtype, MPI_MIN);
 }
 
-static void broadcast_near(strata__group *group, int root, char *data, int bytes)
+static void broadcast_near(strata__group *group, int root, void *data, size_t bytes)
 {
     if (group->rank == root)
-        memcpy(strata__exchange_own(group->exchange), data, (size_t)bytes);
+        memcpy(strata__exchange_own(group->exchange), data, bytes);
     strata__exchange_turn(group->exchange);
     if (group->rank != root)
-        memcpy(data, strata__exchange_of(group->exchange, root), (size_t)bytes);
+        memcpy(data, strata__exchange_of(group->exchange, root), bytes);
 }
 
 void strata__broadcast(strata_context *ctx, strata__axis axis, int root, void *data, int64_t bytes)
 {
     strata__group *group = &ctx->mesh->groups[axis];
-    if (group->size == 1)
+    if (group->size == 1 || bytes == 0)
         return;
-    bool near = on_one_node(group);
+    if (on_one_node(group) && bytes <= STRATA__EXCHANGE_BYTES) {
+        broadcast_near(group, root, data, (size_t)bytes);
+        return;
+    }
     for (char *at = data; bytes > 0;) {
-        int step = smaller(bytes, near ? STRATA__EXCHANGE_BYTES : MPI_CHUNK);
-        if (near)
-            broadcast_near(group, root, at, step);
-        else
-            MPI_Bcast(at, step, MPI_BYTE, root, group->comm);
+        int step = smaller(bytes, MPI_CHUNK);
+        MPI_Bcast(at, step, MPI_BYTE, root, group->comm);
         at += step;
         bytes -= step;
     }
