@@ -8,8 +8,11 @@
 #include <strata/data.h>
 #include <strata/layer.h>
 #include <strata/layers/activation.h>
+#include <strata/layers/convolutional.h>
 #include <strata/layers/core.h>
 #include <strata/layers/merging.h>
+#include <strata/layers/normalization.h>
+#include <strata/layers/pooling.h>
 #include <strata/layers/preprocessing.h>
 #include <strata/layers/regularization.h>
 #include <strata/layers/reshaping.h>

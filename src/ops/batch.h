@@ -12,7 +12,8 @@
  */
 
 /* c (k × n) = beta·c + aᵀ·b, a (rows × k), b (rows × n): gradient of a kernel. Part. */
-void strata__batch_product_part(const float *a, const float *b, int64_t rows, int64_t k, int64_t n, float beta, float *c);
+void strata__batch_product_part(strata_context *ctx, const float *a, const float *b, int64_t rows, int64_t k, int64_t n,
+                                float beta, float *c);
 
 /* out (n) = beta·out + Σ_rows a (rows × n): gradient of a bias. Part. */
 void strata__batch_sum_part(const float *a, int64_t rows, int64_t n, float beta, float *out);
@@ -27,8 +28,8 @@ void strata__batch_total(strata_context *ctx, double *values, int count);
 double strata__batch_dot_part(const float *a, const float *b, int64_t count);
 
 /*
- * sum[j] += Σ_rows w·a[., j] and dot[j] += Σ_rows w·a[., j]·b[., j] in double, a and b (rows × n), w (rows) or NULL: ones. Moments of a
- * batch (b = a), gradients of scales and offsets. Part.
+ * sum[j] += Σ_rows w·a[., j] and dot[j] += Σ_rows w·a[., j]·b[., j] in double, a and b (rows × n), w (rows) or NULL: ones. Rows of weight 0
+ * may hold anything, NaN too. Moments of a batch (b = a), gradients of scales and offsets. Part.
  */
 void strata__batch_moments_part(const float *a, const float *b, const float *w, int64_t rows, int64_t n, double *sum,
                                 double *dot);

@@ -19,8 +19,11 @@ STRATA__VECTOR static void add_row(const float *a, const float *b, double w, int
 void strata__batch_moments_part(const float *a, const float *b, const float *w, int64_t rows,
                                 int64_t n, double *sum, double *dot)
 {
-    for (int64_t i = 0; i < rows; i++)
-        add_row(a + i * n, b + i * n, w ? (double)w[i] : 1.0, n, sum, dot);
+    for (int64_t i = 0; i < rows; i++) {
+        double weight = w ? (double)w[i] : 1.0;
+        if (weight != 0.0)
+            add_row(a + i * n, b + i * n, weight, n, sum, dot);
+    }
 }
 
 static void add_to(float *into, float beta, const float *from, int64_t count)
