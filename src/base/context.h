@@ -29,6 +29,9 @@ typedef struct strata__memory {
     int64_t system_allocations; /* how often the system was asked */
 } strata__memory;
 
+/* Which library multiplies local matrices (STRATA_GEMM): the faster for the shape, or always the same. */
+typedef enum strata__gemm_library { STRATA__GEMM_AUTO, STRATA__GEMM_ONEDNN, STRATA__GEMM_OPENBLAS } strata__gemm_library;
+
 struct strata_context {
     strata_status status;               /* the first error is kept */
     char message[STRATA__MESSAGE_SIZE]; /* one line: object, value, remedy */
@@ -41,6 +44,7 @@ struct strata_context {
     int rank;                         /* in the mesh, 0 before there is one; rank 0 writes the log */
     uint64_t seed;                    /* of weights, sample order and dropout masks */
     uint64_t step;                    /* training steps done; part of every random key of a step */
+    strata__gemm_library gemm;
     int nesting;                      /* depth of layer calls; 0: outside */
     bool training;                    /* value of `training` of the enclosing call */
     struct strata__mesh *mesh;

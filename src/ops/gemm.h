@@ -1,0 +1,14 @@
+/* Local matrix products, by the faster of oneDNN and OpenBLAS. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_OPS_GEMM_H
+#define STRATA_OPS_GEMM_H
+
+#include "base/context.h"
+
+/* c (m × n) = op(a)·op(b) + beta·c, row-major with leading dimensions; op transposes where asked.
+ * Any size may be 0. Local. */
+void strata__gemm(strata_context *ctx, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
+                  int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
+                  float *c, int64_t ldc);
+
+#endif
