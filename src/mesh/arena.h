@@ -1,5 +1,4 @@
-/* Arenas: flat storage of the trainable variables that one group holds alike; sums gradients,
- * shares updates. */
+/* Arenas: flat storage of variables that a group holds alike; sums gradients, shares updates. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_MESH_ARENA_H
 #define STRATA_MESH_ARENA_H

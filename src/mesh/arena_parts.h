@@ -1,5 +1,4 @@
-/* Insides of an arena: its segments in shared memory, its routes between nodes, and how far a step
- * has come. */
+/* Insides of an arena: segments in shared memory, routes between nodes, progress of a step. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_MESH_ARENA_PARTS_H
 #define STRATA_MESH_ARENA_PARTS_H

@@ -13,8 +13,7 @@
  */
 enum { SHORT_BYTES = 4096 };
 
-/* Elements in one MPI call: fits an int for every type, and a power of two keeps the pieces
- * aligned. */
+/* Elements in one MPI call: what fits an int. */
 enum { MPI_CHUNK = 1 << 28 };
 
 static MPI_Datatype mpi_type(strata_dtype dtype)
@@ -88,22 +87,17 @@ static void reduce_long(strata__group *group, char *values, int count, size_t el
     }
 }
 
-/* All members on one node, who see each other's buffers. */
-static bool on_one_node(const strata__group *group)
+/* Elements of the next of several MPI calls. */
+static int next_step(int64_t count)
 {
-    return group->exchange && group->nodes == 1;
-}
-
-static int smaller(int64_t count, int64_t most)
-{
-    return (int)(count < most ? count : most);
+    return (int)(count < MPI_CHUNK ? count : MPI_CHUNK);
 }
 
 static void reduce_far(const strata__group *group, char *values, int64_t count, size_t element,
                        MPI_Datatype type, MPI_Op op)
 {
     while (count > 0) {
-        int step = smaller(count, MPI_CHUNK);
+        int step = next_step(count);
         MPI_Allreduce(MPI_IN_PLACE, values, step, type, op, group->comm);
         values += (size_t)step * element;
         count -= step;
@@ -119,7 +113,7 @@ static void reduce(strata_context *ctx, strata__axis axis, void *values, int64_t
     int64_t bytes = count * (int64_t)element;
     if (group->size == 1 || count == 0)
         return;
-    if (!on_one_node(group) || bytes > STRATA__EXCHANGE_BYTES)
+    if (!strata__exchange_reaches_all(group) || bytes > STRATA__EXCHANGE_BYTES)
         reduce_far(group, values, count, element, type, op);
     else if (bytes > SHORT_BYTES)
         reduce_long(group, values, (int)count, element, type, op);
@@ -159,12 +153,12 @@ void strata__broadcast(strata_context *ctx, strata__axis axis, int root, void *d
     strata__group *group = &ctx->mesh->groups[axis];
     if (group->size == 1 || bytes == 0)
         return;
-    if (on_one_node(group) && bytes <= STRATA__EXCHANGE_BYTES) {
+    if (strata__exchange_reaches_all(group) && bytes <= STRATA__EXCHANGE_BYTES) {
         broadcast_near(group, root, data, (size_t)bytes);
         return;
     }
     for (char *at = data; bytes > 0;) {
-        int step = smaller(bytes, MPI_CHUNK);
+        int step = next_step(bytes);
         MPI_Bcast(at, step, MPI_BYTE, root, group->comm);
         at += step;
         bytes -= step;
@@ -176,7 +170,7 @@ void strata__barrier(strata_context *ctx, strata__axis axis)
     strata__group *group = &ctx->mesh->groups[axis];
     if (group->size == 1)
         return;
-    if (on_one_node(group))
+    if (strata__exchange_reaches_all(group))
         strata__exchange_turn(group->exchange);
     else
         MPI_Barrier(group->comm);

@@ -1,5 +1,4 @@
-/* Exchange: small shared buffers in which the members of a group on one node show each other data.
- */
+/* Exchange: shared buffers in which members of a group on one node show each other data. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mesh/exchange.h"
 
@@ -71,6 +70,11 @@ void strata__exchange_free(strata_context *ctx, strata__exchange *exchange)
         return;
     strata__shared_free(ctx, exchange->shared);
     strata__free(ctx, exchange);
+}
+
+bool strata__exchange_reaches_all(const strata__group *group)
+{
+    return group->exchange && group->nodes == 1;
 }
 
 void *strata__exchange_own(strata__exchange *exchange)

@@ -1,5 +1,4 @@
-/* Exchange: small shared buffers in which the members of a group on one node show each other data.
- */
+/* Exchange: shared buffers in which members of a group on one node show each other data. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_MESH_EXCHANGE_H
 #define STRATA_MESH_EXCHANGE_H
@@ -21,6 +20,9 @@ enum { STRATA__EXCHANGE_BYTES = 1 << 17 };
 strata_status strata__exchange_new(strata_context *ctx, strata__axis axis,
                                    strata__exchange **exchange);
 void strata__exchange_free(strata_context *ctx, strata__exchange *exchange);
+
+/* Whether all members of the group see each other's buffers. */
+bool strata__exchange_reaches_all(const strata__group *group);
 
 /* The own buffer of the round to come. */
 void *strata__exchange_own(strata__exchange *exchange);

@@ -41,11 +41,6 @@ static void *scratch(strata_context *ctx, int64_t count, size_t size)
     return memory;
 }
 
-static bool on_one_node(const strata__group *group)
-{
-    return group->exchange && group->nodes == 1;
-}
-
 /* counts, offsets: (group size) in floats, of `total` items of `width` floats each. Owned by the
  * caller, counts first. */
 static int *pieces_of(strata_context *ctx, const strata__group *group, int64_t total, int64_t width)
@@ -85,7 +80,8 @@ void strata__gather_rows(strata_context *ctx, strata__axis axis, const float *pi
     const strata__group *group = &ctx->mesh->groups[axis];
     if (group->size == 1) {
         copy(whole, piece, m * n);
-    } else if (on_one_node(group) && strata__piece_of(m, group->size, 0).count * n <= SHORT) {
+    } else if (strata__exchange_reaches_all(group) &&
+               strata__piece_of(m, group->size, 0).count * n <= SHORT) {
         gather_rows_near(group, piece, whole, m, n);
     } else {
         int *counts = pieces_of(ctx, group, m, n), *offsets = counts + group->size;
@@ -139,7 +135,8 @@ void strata__gather_columns(strata_context *ctx, strata__axis axis, const float 
         return;
     if (group->size == 1)
         copy(whole, piece, m * n);
-    else if (on_one_node(group) && strata__piece_of(n, group->size, 0).count <= ROOM)
+    else if (strata__exchange_reaches_all(group) &&
+             strata__piece_of(n, group->size, 0).count <= ROOM)
         gather_columns_near(group, piece, whole, m, n);
     else
         gather_columns_far(ctx, group, piece, whole, m, n);
@@ -195,7 +192,7 @@ void strata__scatter_sum_rows(strata_context *ctx, strata__axis axis, const floa
     const strata__group *group = &ctx->mesh->groups[axis];
     if (group->size == 1) {
         copy(piece, whole, m * n);
-    } else if (on_one_node(group) && group->size <= ROOM) {
+    } else if (strata__exchange_reaches_all(group) && group->size <= ROOM) {
         const float **sources = scratch(ctx, group->size, sizeof *sources);
         scatter_rows_near(group, sources, whole, piece, m, n);
         strata__free(ctx, sources);
@@ -230,7 +227,7 @@ void strata__scatter_sum_columns(strata_context *ctx, strata__axis axis, const f
         return;
     if (group->size == 1) {
         copy(piece, whole, m * n);
-    } else if (on_one_node(group) && n <= ROOM) {
+    } else if (strata__exchange_reaches_all(group) && n <= ROOM) {
         const float **sources = scratch(ctx, group->size, sizeof *sources);
         scatter_columns_near(group, sources, whole, piece, m, n);
         strata__free(ctx, sources);

@@ -66,6 +66,7 @@ strata_status strata__agree_on(strata_context *ctx, strata__axis axis)
 
 strata_status strata__agree(strata_context *ctx)
 {
+    strata__raise_deferred(ctx);
     return ctx->mesh ? strata__agree_on(ctx, STRATA__WORLD) : ctx->status;
 }
 

@@ -1,5 +1,4 @@
-/* One machine in several guises: as it is, as nodes of one or two ranks, and without shared memory.
- */
+/* One machine in several guises: with nodes of one or two ranks, without shared memory. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "variants.h"
 
