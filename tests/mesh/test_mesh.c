@@ -55,13 +55,24 @@ static void test_mesh_groups(void **state)
     for_each_mesh(check_groups);
 }
 
-/* Largest number of members of the group among the ranks that make up this rank's node. */
+/* A number for the node of this rank: its machine, cut into nodes of `limit` ranks. */
+static int node_number(int limit)
+{
+    MPI_Comm machine;
+    int leader = test_rank(), rank;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
+    MPI_Comm_rank(machine, &rank);
+    MPI_Bcast(&leader, 1, MPI_INT, 0, machine);
+    MPI_Comm_free(&machine);
+    return leader * test_ranks() + rank / limit;
+}
+
 static void check_nodes(strata_context *ctx, const variant *variant)
 {
-    int limit = variant->node_ranks ? variant->node_ranks : test_ranks();
+    int own_node = node_number(variant->node_ranks ? variant->node_ranks : test_ranks());
     for (strata__axis axis = 0; axis < STRATA__AXES; axis++) {
         const strata__group *group = &ctx->mesh->groups[axis];
-        int node_size = 1, cross_size = 1, own_node = test_rank() / limit, same = 0;
+        int node_size = 1, cross_size = 1, same = 0;
         if (group->node != MPI_COMM_NULL)
             MPI_Comm_size(group->node, &node_size);
         if (group->cross != MPI_COMM_NULL)
