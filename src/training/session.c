@@ -82,6 +82,18 @@ static int64_t number_option(strata_context *ctx, int64_t given, const char *var
     return otherwise;
 }
 
+static strata__gemm_library gemm_option(strata_context *ctx)
+{
+    const char *text = text_option(NULL, "STRATA_GEMM");
+    if (!text || strcmp(text, "auto") == 0)
+        return STRATA__GEMM_AUTO;
+    if (strcmp(text, "onednn") == 0)
+        return STRATA__GEMM_ONEDNN;
+    if (strcmp(text, "openblas") != 0)
+        strata__fail(ctx, STRATA_INVALID, "STRATA_GEMM=%s is none of auto, onednn, openblas", text);
+    return STRATA__GEMM_OPENBLAS;
+}
+
 /* --- start --- */
 
 strata_context *strata_init(MPI_Comm comm, strata_options options)
@@ -93,6 +105,7 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
     ctx->owns_mpi = owns;
     ctx->compiler = &strata__trainer_compiler;
     ctx->seed = (uint64_t)number_option(ctx, options.seed, "STRATA_SEED", 1);
+    ctx->gemm = gemm_option(ctx);
     int64_t verbosity = number_option(ctx, options.verbosity, "STRATA_VERBOSITY", 2);
     ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
     strata_status early = ctx->status;
