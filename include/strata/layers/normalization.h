@@ -14,6 +14,9 @@ extern "C" {
  * variance are those of the whole global batch, over every rank and every axis but `axis`; positions that a mask excludes do not
  * count. They update moving = moving·momentum + batch·(1 − momentum), which is used otherwise. Weights: gamma, beta (trainable),
  * moving_mean, moving_variance; (features) each.
+ *
+ * renorm: batch renormalization (Ioffe 2017): in training the result is corrected as if it had been normalized by the moving
+ * statistics. More weights: moving_stddev, renorm_mean, renorm_stddev.
  */
 typedef struct strata_batch_normalization_config {
     int64_t axis; /**< of the features: −1 */
@@ -29,9 +32,9 @@ typedef struct strata_batch_normalization_config {
     const char *beta_constraint;
     const char *gamma_constraint;
     bool synchronized;           /**< kept for files: statistics are always those of all ranks */
-    bool renorm;                 /**< must be false: batch renormalization is not supported */
-    const char *renorm_clipping; /**< kept for files */
-    double renorm_momentum;      /**< kept for files */
+    bool renorm;
+    const char *renorm_clipping; /**< JSON: {"rmin": …, "rmax": …, "dmax": …}, bounds of the corrections */
+    double renorm_momentum;      /**< of renorm_mean and renorm_stddev */
     STRATA_LAYER_COMMON
 } strata_batch_normalization_config;
 #define strata_batch_normalization_defaults                                                        \

@@ -1,8 +1,6 @@
 /* BatchNormalization. https://keras.io/api/layers/normalization_layers/batch_normalization */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <strata/layers/normalization.h>
-
-#include "layers/layer.h"
+#include "layers/normalization/moving.h"
 #include "state/initializer.h"
 
 typedef strata_batch_normalization_config config;
@@ -30,27 +28,21 @@ static const strata_field fields[] = {
     STRATA_FIELD(config, gamma_constraint, .family = &strata__constraint_family,
                  .help = "of gamma"),
     STRATA_FIELD(config, synchronized, .help = "kept: statistics are always those of all ranks"),
-    STRATA_FIELD(config, renorm, .help = "must be false"),
-    STRATA_FIELD(config, renorm_clipping, .json = true, .help = "kept for files"),
-    STRATA_FIELD(config, renorm_momentum, .help = "kept for files"),
+    STRATA_FIELD(config, renorm, .help = "batch renormalization"),
+    STRATA_FIELD(config, renorm_clipping, .json = true, .help = "bounds rmin, rmax, dmax"),
+    STRATA_FIELD(config, renorm_momentum, .help = "of what renormalization compares with"),
     STRATA_LAYER_ACTIVITY_FIELD(config),
 };
 
-/* All (features). */
 typedef struct state {
-    strata_variable *gamma, *beta; /* NULL: not wanted */
-    strata_variable *moving_mean, *moving_variance;
+    strata_variable *gamma, *beta; /* (features); NULL: not wanted */
+    strata__moving moving;
 } state;
 
 static strata_status create(strata_layer *layer)
 {
-    const config *c = layer->config;
-    if (c->renorm)
-        return strata__fail(
-            layer->ctx, STRATA_UNSUPPORTED,
-            "layer '%s': renorm=true (batch renormalization) is not supported; use renorm=false",
-            layer->name);
-    return STRATA_OK;
+    state *self = layer->state;
+    return strata__moving_create(layer, &self->moving);
 }
 
 static strata_variable *add_trainable(strata_layer *layer, const char *name, int64_t n,
@@ -60,15 +52,6 @@ static strata_variable *add_trainable(strata_layer *layer, const char *name, int
     return strata_layer_add_weight(layer, .name = name, .shape = STRATA_SHAPE(n),
                                    .initializer = initializer, .regularizer = regularizer,
                                    .constraint = constraint, .trainable = 1);
-}
-
-/* Every replica computes the same; what is read is their mean, as in tf.keras. */
-static strata_variable *add_moving(strata_layer *layer, const char *name, int64_t n,
-                                   const char *initializer)
-{
-    return strata_layer_add_weight(
-        layer, .name = name, .shape = STRATA_SHAPE(n), .initializer = initializer, .trainable = 0,
-        .synchronization = STRATA_SYNCHRONIZATION_ON_READ, .aggregation = STRATA_AGGREGATION_MEAN);
 }
 
 /* Positive axis, or −1 and an error. */
@@ -101,8 +84,7 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
     if (c->center)
         self->beta = add_trainable(layer, "beta", n, c->beta_initializer, c->beta_regularizer,
                                    c->beta_constraint);
-    self->moving_mean = add_moving(layer, "moving_mean", n, c->moving_mean_initializer);
-    self->moving_variance = add_moving(layer, "moving_variance", n, c->moving_variance_initializer);
+    strata__moving_build(layer, &self->moving, n);
     strata_layer_set_input_spec(layer, 0,
                                 &(strata_input_spec){.ndim = inputs->rank,
                                                      .min_ndim = -1,
@@ -113,49 +95,59 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
     return layer->ctx->status;
 }
 
-/* moving ← moving·momentum + batch·(1 − momentum) */
-static strata_status move(strata_variable *variable, strata_tensor *batch, double momentum)
-{
-    const float *moving = variable->value->data;
-    float *next = batch->data;
-    for (int64_t i = 0; i < variable->count; i++)
-        next[i] = moving[i] * (float)momentum + next[i] * (float)(1.0 - momentum);
-    return strata_variable_assign(variable, batch);
-}
-
 static strata_tensor *optional_value(strata_variable *variable)
 {
     return variable ? strata_variable_value(variable) : NULL;
 }
 
-static strata_tensor *normalize(strata_layer *layer, strata_tensor *x, strata_tensor *mean,
-                                strata_tensor *variance, bool training)
+static strata_tensor *normalize(strata_layer *layer, strata_tensor *x, strata_tensor *gamma,
+                                strata_tensor *beta, strata_tensor *mean, strata_tensor *variance,
+                                bool training)
 {
-    state *self = layer->state;
     const config *c = layer->config;
-    return strata__batch_normalization(layer->name, x, axis_of(layer, &x->shape),
-                                       optional_value(self->gamma), optional_value(self->beta),
-                                       mean, variance, c->epsilon, x->mask, training);
+    return strata__batch_normalization(layer->name, x, axis_of(layer, &x->shape), gamma, beta, mean,
+                                       variance, c->epsilon, x->mask, training);
+}
+
+/* The corrections are made of the batch's moments, which are therefore had beforehand. */
+static strata_status correct(strata_layer *layer, strata_tensor *x, strata_tensor *mean,
+                             strata_tensor *variance, strata_tensor **gamma, strata_tensor **beta)
+{
+    const state *self = layer->state;
+    const config *c = layer->config;
+    strata__tape *tape = strata__tape_pause(layer->ctx);
+    strata_tensor *unused = normalize(layer, x, NULL, NULL, mean, variance, true);
+    strata__tape_resume(layer->ctx, tape);
+    return unused ? strata__moving_correct(&self->moving, c->epsilon, mean, variance, gamma, beta)
+                  : layer->ctx->status;
+}
+
+static strata_tensor *train(strata_layer *layer, strata_tensor *x, strata_tensor *gamma,
+                            strata_tensor *beta)
+{
+    const state *self = layer->state;
+    const config *c = layer->config;
+    strata_tensor *mean = strata__tensor_like(strata_variable_value(self->moving.mean));
+    strata_tensor *variance = strata__tensor_like(strata_variable_value(self->moving.variance));
+    if (!mean || !variance)
+        return NULL;
+    if (c->renorm && correct(layer, x, mean, variance, &gamma, &beta) != STRATA_OK)
+        return NULL;
+    strata_tensor *y = normalize(layer, x, gamma, beta, mean, variance, true);
+    if (!y || strata__moving_update(&self->moving, c, mean, variance) != STRATA_OK)
+        return NULL;
+    return y;
 }
 
 static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
-    state *self = layer->state;
-    const config *c = layer->config;
-    strata_tensor *x = call->inputs[0];
-    strata_tensor *moving_mean = strata_variable_value(self->moving_mean);
-    strata_tensor *moving_variance = strata_variable_value(self->moving_variance);
-    if (!call->training || !layer->trainable || x->symbolic)
-        return normalize(layer, x, moving_mean, moving_variance, false);
-    strata_tensor *mean = strata__tensor_like(moving_mean),
-                  *variance = strata__tensor_like(moving_variance);
-    if (!mean || !variance)
-        return NULL;
-    strata_tensor *y = normalize(layer, x, mean, variance, true);
-    if (!y || move(self->moving_mean, mean, c->momentum) != STRATA_OK ||
-        move(self->moving_variance, variance, c->momentum) != STRATA_OK)
-        return NULL;
-    return y;
+    const state *self = layer->state;
+    strata_tensor *x = call->inputs[0], *gamma = optional_value(self->gamma),
+                  *beta = optional_value(self->beta);
+    if (call->training && layer->trainable && !x->symbolic)
+        return train(layer, x, gamma, beta);
+    return normalize(layer, x, gamma, beta, strata_variable_value(self->moving.mean),
+                     strata_variable_value(self->moving.variance), false);
 }
 
 const strata_layer_class strata_batch_normalization_class = {

@@ -10,6 +10,7 @@
 #include "layers/axes.h"
 #include "layers/layer.h"
 #include "state/initializer.h"
+#include "tensor/axes.h"
 
 typedef strata_layer_normalization_config config;
 static const config defaults = {strata_layer_normalization_defaults};
@@ -39,6 +40,19 @@ typedef struct state {
     strata_variable *gamma, *beta;
     int axis_count, axes[STRATA_MAX_RANK]; /* positive */
 } state;
+
+static strata_status create(strata_layer *layer)
+{
+    const config *c = layer->config;
+    int axes[STRATA_MAX_RANK], count;
+    if (!strata__axes_read(c->axis, STRATA_MAX_RANK, axes, &count))
+        return strata__fail(
+            layer->ctx, STRATA_INVALID,
+            "layer '%s': Expected an int or a list/tuple of ints for the argument 'axis', but "
+            "received: %s",
+            layer->name, c->axis);
+    return STRATA_OK;
+}
 
 static int compare_numbers(const void *a, const void *b)
 {
@@ -129,6 +143,7 @@ const strata_layer_class strata_layer_normalization_class = {
     .field_count = sizeof fields / sizeof *fields,
     .state_size = sizeof(state),
     .passes_mask = true,
+    .create = create,
     .build = build,
     .call = call,
 };
