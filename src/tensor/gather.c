@@ -11,8 +11,10 @@
 static void place_piece(const strata_tensor *tensor, char *whole)
 {
     size_t size = strata_dtype_size(tensor->dtype);
-    int64_t columns = strata__last(&tensor->shape), local_columns = strata__last(&tensor->local);
-    int64_t rows = strata__local_rows(tensor);
+    bool samples_only = tensor->shape.rank == 1 && tensor->layout.batch;
+    int64_t columns = samples_only ? 1 : strata__last(&tensor->shape);
+    int64_t local_columns = samples_only ? 1 : strata__last(&tensor->local);
+    int64_t rows = samples_only ? tensor->local.dims[0] : strata__local_rows(tensor);
     int64_t first_row = tensor->first_sample *
                         strata__product(&tensor->shape, 1, tensor->shape.rank > 0 ? tensor->shape.rank - 1 : 0);
     for (int64_t i = 0; i < rows; i++)

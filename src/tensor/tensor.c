@@ -260,6 +260,12 @@ int64_t strata__first_element(const strata_tensor *tensor)
     return tensor->first_sample * strata__product(&tensor->shape, 1, tensor->shape.rank);
 }
 
+/* The caller's: outside a scope a new tensor already is. */
+static strata_tensor *owned(strata_tensor *tensor)
+{
+    return tensor->scope ? strata_tensor_keep(tensor) : tensor;
+}
+
 strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype, strata_shape shape, const void *data)
 {
     if (ctx->status != STRATA_OK)
@@ -268,7 +274,7 @@ strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype, strat
     if (!tensor)
         return NULL;
     memcpy(tensor->data, data, (size_t)strata__local_count(tensor) * strata_dtype_size(dtype));
-    return strata_tensor_keep(tensor);
+    return owned(tensor);
 }
 
 strata_tensor *strata_tensor_batch_from(strata_context *ctx, strata_dtype dtype, strata_shape shape,
@@ -282,7 +288,7 @@ strata_tensor *strata_tensor_batch_from(strata_context *ctx, strata_dtype dtype,
     size_t size = strata_dtype_size(dtype);
     memcpy(tensor->data, (const char *)data + (size_t)strata__first_element(tensor) * size,
            (size_t)strata__local_count(tensor) * size);
-    return strata_tensor_keep(tensor);
+    return owned(tensor);
 }
 
 strata_shape strata_tensor_shape(const strata_tensor *tensor)

@@ -224,7 +224,9 @@ strata_status strata__metric_update(strata__metric *metric, strata_tensor *y_tru
     if (!y_pred || (needs_truth && !y_true))
         return ctx->status;
     strata__tape *paused = strata__tape_pause(ctx);
+    strata_scope_begin(ctx);
     strata_status status = update(metric, y_true, y_pred, sample_weight);
+    strata_scope_end(ctx);
     strata__tape_resume(ctx, paused);
     return status;
 }
