@@ -112,8 +112,6 @@ strata_layer *strata_layer_new(strata_context *ctx, const strata_layer_class *cl
         return NULL;
     if (class->create && class->create(layer) != STRATA_OK)
         return NULL;
-    if (!class->build && layer->trainable_store.count + layer->non_trainable_store.count == 0)
-        layer->built = false; /* built by its first call, which fixes the input shape */
     return ctx->status == STRATA_OK ? layer : NULL;
 }
 
