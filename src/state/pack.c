@@ -143,7 +143,8 @@ static strata_status allocate(strata_context *ctx, int count, strata_variable *c
     pack->open = strata__calloc(ctx, 2 * size, sizeof *pack->open);
     if (!pack->variables || !pack->bucket_of || !pack->complete || !pack->open)
         return STRATA_NO_MEMORY;
-    memcpy(pack->variables, variables, size * sizeof(strata_variable *));
+    for (int i = 0; i < count; i++)
+        pack->variables[i] = variables[i];
     pack->open_first[1] = count;
     return STRATA_OK;
 }

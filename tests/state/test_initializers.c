@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "golden.h"
+#include "state/orthogonal.h"
 
 /* --- against Keras --- */
 
@@ -266,6 +267,29 @@ static void test_the_same_values_on_every_mesh(void **state)
     }
 }
 
+/* R = QᵀA is an upper triangle with a positive diagonal, A the normal matrix that the key gives. */
+static void test_orthogonal_signs(void **state)
+{
+    (void)state;
+    enum { M = 6, N = 4 };
+    strata_context *ctx = test_context_without_mesh();
+    strata__key key = {.seed = 9, .stream = 2};
+    float a[M * N], q[M * N], transposed[N * M];
+    strata__random_normal(key, 0, M * N, a);
+    strata__orthogonal(ctx, key, M, N, 1, q);
+    strata__orthogonal(ctx, key, N, M, 1, transposed);
+    for (int i = 0; i < N; i++) {
+        for (int j = 0; j < N; j++) {
+            double r = 0;
+            for (int k = 0; k < M; k++)
+                r += (double)q[k * N + i] * a[k * N + j];
+            assert_all(i > j ? fabs(r) < 1e-6 : i < j || r > 0.01);
+        }
+        for (int k = 0; k < M; k++)
+            assert_all_near(transposed[i * M + k], q[k * N + i], 0);
+    }
+}
+
 /* --- seeds --- */
 
 static float *values_of(strata_context *ctx, const char *path, const char *initializer)
@@ -350,6 +374,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_initializers_against_keras),
         cmocka_unit_test(test_the_same_values_on_every_mesh),
+        cmocka_unit_test(test_orthogonal_signs),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_arguments),
     };

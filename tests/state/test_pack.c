@@ -15,7 +15,7 @@ static const struct {
     {{{401, 401}, 2}, STRATA__WHOLE},  {{{1, 1}, 2}, STRATA__MATRIX},
     {{{0}, 0}, STRATA__WHOLE},
 };
-enum { WEIGHTS = TEST_COUNT(weights), UNREACHED = 3 };
+enum { WEIGHTS = TEST_COUNT(weights), SKIPPED = 3 };
 
 static void make_weights(strata_context *ctx, strata_variable *variables[WEIGHTS])
 {
@@ -66,32 +66,47 @@ static void give_gradient(strata_variable *variable)
     variable->value->sink_filled = true;
 }
 
+/* user: number of slices updated, or NULL. */
 static void subtract(void *user, strata__arena *arena, const strata__slice *slice)
 {
-    (void)user;
+    int *updates = user;
     for (int64_t i = slice->first; i < slice->first + slice->count; i++)
         arena->values[i] -= arena->gradients[i];
+    if (updates)
+        ++*updates;
 }
 
-/* What a training loop does, with gradients that come from nowhere; one variable is not reached. */
-static void fake_step(strata__pack *pack, bool eager)
+static void poll_arenas(strata__pack *pack, int *updates)
 {
-    strata__pack_begin(pack);
-    for (int i = pack->count - 1; i >= 0; i--) {
-        if (i == UNREACHED)
-            continue;
-        give_gradient(pack->variables[i]);
-        strata__pack_complete(pack, pack->variables[i]);
-        for (int a = 0; eager && a < 2; a++) {
-            if (pack->arenas[a])
-                strata__arena_poll(pack->arenas[a], subtract, NULL);
-        }
+    for (int a = 0; a < 2; a++) {
+        if (pack->arenas[a])
+            strata__arena_poll(pack->arenas[a], subtract, updates);
     }
-    strata__pack_close(pack);
+}
+
+static void finish_arenas(strata__pack *pack)
+{
     for (int a = 0; a < 2; a++) {
         if (pack->arenas[a])
             strata__arena_finish(pack->arenas[a], subtract, NULL);
     }
+}
+
+/* What a training loop does, with gradients that come from nowhere. The first step reaches every
+ * variable, later ones skip one. */
+static void fake_step(strata__pack *pack, int step)
+{
+    strata__pack_begin(pack);
+    for (int i = pack->count - 1; i >= 0; i--) {
+        if (i == SKIPPED && step > 1)
+            continue;
+        give_gradient(pack->variables[i]);
+        strata__pack_complete(pack, pack->variables[i]);
+        if (step % 2)
+            poll_arenas(pack, NULL);
+    }
+    strata__pack_close(pack);
+    finish_arenas(pack);
 }
 
 static void check_values(strata_variable *variable, int steps)
@@ -108,7 +123,7 @@ static void check_values(strata_variable *variable, int steps)
 static void check_weights(strata_variable *variables[WEIGHTS], int steps)
 {
     for (int i = 0; i < WEIGHTS; i++)
-        check_values(variables[i], i == UNREACHED ? 0 : steps);
+        check_values(variables[i], i == SKIPPED && steps > 1 ? 1 : steps);
 }
 
 /* Elements that no variable has stay zero, or an optimizer's norms would count them. */
@@ -135,7 +150,7 @@ static void test_steps_give_the_same_values_on_every_mesh(void **state)
         assert_all_ok(ctx);
         check_weights(variables, 0);
         for (int step = 1; step <= 3; step++) {
-            fake_step(pack, step % 2);
+            fake_step(pack, step);
             check_weights(variables, step);
         }
         check_padding(pack);
@@ -166,6 +181,36 @@ static void test_buckets_are_large_and_go_from_the_last_variable_to_the_first(vo
     }
     for (int b = 0; b + 1 < arena->bucket_count; b++)
         assert_true(arena->bounds[b + 1] - arena->bounds[b] >= 128 * 1024);
+    strata__pack_free(ctx, pack);
+    free_weights(variables);
+}
+
+/* A bucket can be updated as soon as its last gradient is complete, while others are still being
+ * computed. */
+static void test_buckets_are_ready_one_by_one(void **state)
+{
+    (void)state;
+    strata_context *ctx = test_context(NULL);
+    strata_variable *variables[WEIGHTS];
+    strata__pack *pack;
+    make_weights(ctx, variables);
+    strata__pack_new(ctx, WEIGHTS, variables, &pack);
+    assert_all_ok(ctx);
+    strata__pack_begin(pack);
+    int updates = 0, expected = 0;
+    for (int i = WEIGHTS - 1; i >= 0; i--) {
+        give_gradient(variables[i]);
+        strata__pack_complete(pack, variables[i]);
+        bool last = i == 0 || pack->bucket_of[i - 1] != pack->bucket_of[i];
+        expected += last && pack->arenas[0]->slices[pack->bucket_of[i]].count > 0;
+        strata__barrier(ctx, STRATA__WORLD);
+        while (updates < expected)
+            poll_arenas(pack, &updates);
+        assert_all_int_equal(updates, expected);
+    }
+    strata__pack_close(pack);
+    finish_arenas(pack);
+    check_weights(variables, 1);
     strata__pack_free(ctx, pack);
     free_weights(variables);
 }
@@ -224,10 +269,7 @@ static void test_the_tape_completes_gradients(void **state)
             assert_all(pack->complete[0] && !pack->complete[1] && pack->complete[2]);
             strata__pack_close(pack);
             strata_scope_end(ctx);
-            for (int a = 0; a < 2; a++) {
-                if (pack->arenas[a])
-                    strata__arena_finish(pack->arenas[a], subtract, NULL);
-            }
+            finish_arenas(pack);
         }
         for (int p = 0; p < 3; p++) {
             float *values = read_floats(variables[p]);
@@ -272,6 +314,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps_give_the_same_values_on_every_mesh),
         cmocka_unit_test(test_buckets_are_large_and_go_from_the_last_variable_to_the_first),
+        cmocka_unit_test(test_buckets_are_ready_one_by_one),
         cmocka_unit_test(test_packed_values_are_written_and_assigned_once),
         cmocka_unit_test(test_the_tape_completes_gradients),
         cmocka_unit_test(test_wrong_packs_are_refused),
