@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/vector.h"
+#include "ops/activation_kernels.h"
 #include "ops/batch.h"
+#include "ops/threads.h"
 #include "ops/window.h"
 
 /* What the gradient needs besides the operands. */
@@ -179,25 +180,33 @@ static const float *kernel_rows(const strata_tensor *kernel, float **own)
 
 /* --- gradients --- */
 
-STRATA__VECTOR static void pass_where_positive(const float *y, const float *dy, int64_t count,
-                                               float *out)
+typedef struct relu_work {
+    const float *y, *dy;
+    float *dz;
+} relu_work;
+
+static void pass_relu(const void *user, int64_t first, int64_t count)
 {
-#pragma omp simd
-    for (int64_t i = 0; i < count; i++)
-        out[i] = y[i] > 0.0f ? dy[i] : 0.0f;
+    const relu_work *w = user;
+    strata__relu_gradient_from_result(w->y + first, w->dy + first, w->dz + first, count);
 }
 
-/* Gradient before the activation: the one that arrived, or with a relu a copy without what it cut
- * off. */
-static float *before_relu(strata_context *ctx, const strata__node *node, bool relu)
+/*
+ * Gradient before the activation: the one that arrived, or with a relu what it let through; in the
+ * same memory if nobody else reads it. `own` is memory to free afterwards, or NULL.
+ */
+static float *before_relu(const strata__node *node, bool relu, float **own)
 {
-    const strata_tensor *y = node->outputs[0];
+    const strata_tensor *y = node->outputs[0], *dy = y->gradient;
+    *own = NULL;
     if (!relu)
-        return y->gradient->data;
+        return dy->data;
     int64_t count = strata__local_count(y);
-    float *dz = strata__alloc(ctx, (size_t)count * sizeof *dz);
+    if (dy->buffer->references > 1)
+        *own = strata__alloc(y->ctx, (size_t)count * sizeof(float));
+    float *dz = dy->buffer->references > 1 ? *own : dy->data;
     if (dz)
-        pass_where_positive(y->data, y->gradient->data, count, dz);
+        strata__on_threads(count, 1, pass_relu, &(relu_work){y->data, dy->data, dz});
     return dz;
 }
 
@@ -318,7 +327,7 @@ static void convolution_gradient(strata_context *ctx, strata__node *node)
 {
     const saved *s = node->saved;
     strata_tensor *x = node->inputs[0], *kernel = node->inputs[1], *bias = node->inputs[2];
-    float *dy = before_relu(ctx, node, s->key.relu);
+    float *own, *dy = before_relu(node, s->key.relu, &own);
     if (!dy)
         return;
     if (strata__wants(kernel))
@@ -327,8 +336,7 @@ static void convolution_gradient(strata_context *ctx, strata__node *node)
         bias_gradient(s, node->outputs[0], dy, bias);
     if (strata__wants(x))
         input_gradient(ctx, s, x, kernel, dy);
-    if (s->key.relu)
-        strata__free(ctx, dy);
+    strata__free(ctx, own);
 }
 
 /* --- the operation --- */
@@ -372,11 +380,6 @@ static strata_tensor *convolve(const char *who, strata_tensor *x, strata_tensor 
     return ctx->status == STRATA_OK ? y : NULL;
 }
 
-static bool is_relu(const strata__object *activation)
-{
-    return activation && activation->class && strcmp(activation->class->name, "relu") == 0;
-}
-
 /* Whole features where the activation looks at all of them. */
 static strata_tensor *activate(strata_tensor *y, const strata__object *activation)
 {
@@ -391,7 +394,7 @@ static strata_tensor *convolution(const char *who, strata_tensor *x, strata_tens
                                   strata_tensor *bias, const strata__window *window, int64_t groups,
                                   int64_t filters, const strata__object *activation)
 {
-    bool relu = is_relu(activation);
+    bool relu = activation && strata__activation_is_relu(activation);
     x = window->channels_first ? strata__channels_to_last(x) : strata__whole(x);
     strata_tensor *y = convolve(who, x, kernel, bias, window, groups, filters, relu);
     if (y && window->channels_first)

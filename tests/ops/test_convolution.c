@@ -256,14 +256,16 @@ static void test_windows_end_where_keras_ends_them(void **state)
     assert_false(strata__window_axis(4, 3, 1, 2, "valid", &out, &before, &after));
 }
 
-static const strata__class relu_class = {.name = "relu"};
-
 static strata_tensor *convolve(problem *p, strata_tensor *x, strata_tensor *kernel,
                                strata_tensor *bias)
 {
-    strata__object relu = {.class = p->c->relu ? &relu_class : NULL};
-    return strata__convolution("conv", x, kernel, p->c->no_bias ? NULL : bias, &p->window,
-                               p->c->groups, &relu);
+    strata__object activation;
+    strata__object_parse(x->ctx, &strata__activation_family, p->c->relu ? "relu" : NULL,
+                         &activation);
+    strata_tensor *y = strata__convolution("conv", x, kernel, p->c->no_bias ? NULL : bias,
+                                           &p->window, p->c->groups, &activation);
+    strata__object_free(x->ctx, &activation);
+    return y;
 }
 
 static void check_whole_kernel(strata_context *ctx, problem *p)
@@ -430,8 +432,10 @@ static void test_depthwise_convolution_by_definition(void **state)
         strata_tensor *kernel = test_parameter(ctx, &shape, p.kernel);
         strata_tensor *bias = test_parameter(ctx, &STRATA_SHAPE(c->filters), p.bias);
         strata_tape_begin(ctx);
-        strata__object relu = {.class = c->relu ? &relu_class : NULL};
+        strata__object relu;
+        strata__object_parse(ctx, &strata__activation_family, c->relu ? "relu" : NULL, &relu);
         strata_tensor *y = strata__depthwise_convolution("conv", x, kernel, bias, &p.window, &relu);
+        strata__object_free(ctx, &relu);
         assert_all_tensor(y, p.y, 1e-5);
         test_backward(y, p.upstream);
         assert_all_gradient(x, p.dx, 1e-5);
