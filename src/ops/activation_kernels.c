@@ -1,433 +1,456 @@
-/* Activation functions element by element: values and slopes. */
+/* Activation functions of one element: values and slopes. https://keras.io/api/layers/activations
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/activation_kernels.h"
 
 #include "base/vector.h"
 #include "ops/math.h"
 
-typedef strata__activation_config config;
-
-#define SELU_ALPHA 1.6732632423543772f
+/* Klambauer et al. 2017 */
 #define SELU_SCALE 1.0507009873554805f
-#define SQRT_HALF 0.70710678118654752f
-#define INVERSE_SQRT_2PI 0.39894228040143268f
-#define SQRT_2_OVER_PI 0.79788456080286536f
+#define SELU_ALPHA 1.6732632423543772f
 
-/* One loop for all: `f` is a constant at each call below, so it is inlined and the loop vectorised.
- */
-typedef float function(const config *c, float x);
+/* --- relu: x above the threshold, at most max_value; negative_slope·(x − threshold) below --- */
 
-static inline __attribute__((always_inline)) void map(function *f, const config *c, const float *x,
-                                                      float *y, int64_t count)
+static inline float relu_point(const void *arguments, float x)
 {
-    config copy = *c;
-    for (int64_t i = 0; i < count; i++)
-        y[i] = f(&copy, x[i]);
+    const strata__relu_arguments *c = arguments;
+    float slope = (float)c->negative_slope, threshold = (float)c->threshold;
+    float highest = c->max_value < INFINITY ? (float)c->max_value : INFINITY; /* None is NaN */
+    float below = slope == 0.0f ? (x == x ? 0.0f : x) : slope * (x - threshold);
+    float above = x > highest ? highest : x;
+    return x > threshold ? above : below;
 }
 
-static inline __attribute__((always_inline)) void map_gradient(function *slope, const config *c,
-                                                               const float *x, const float *dy,
-                                                               float *dx, int64_t count)
+static inline float relu_slope(const void *arguments, float x, float y)
 {
-    config copy = *c;
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = dy[i] * slope(&copy, x[i]);
+    (void)x;
+    const strata__relu_arguments *c = arguments;
+    float highest = c->max_value < INFINITY ? (float)c->max_value : INFINITY;
+    float above = y < highest ? 1.0f : 0.0f;
+    return y > 0.0f ? above : (float)c->negative_slope;
 }
 
-/* --- relu and its kin --- */
-
-static inline float relu(const config *c, float x)
+STRATA__VECTOR static void relu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
-    float y = x > (float)c->threshold ? x : (float)c->negative_slope * (x - (float)c->threshold);
-    return y > (float)c->max_value ? (float)c->max_value : y;
+    strata__map(relu_point, arguments, n, x, y);
 }
 
-static inline float relu_slope(const config *c, float x)
+STRATA__VECTOR static void relu_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
 {
-    float slope = x > (float)c->threshold ? 1.0f : (float)c->negative_slope;
-    return x >= (float)c->max_value ? 0.0f : slope;
+    strata__chain(relu_slope, arguments, n, x, y, dy, dx);
 }
 
-STRATA__VECTOR void strata__relu_forward(const config *c, const float *x, float *y, int64_t count)
-{
-    map(relu, c, x, y, count);
-}
-
-STRATA__VECTOR void strata__relu_gradient(const config *c, const float *x, const float *dy,
-                                          float *dx, int64_t count)
-{
-    map_gradient(relu_slope, c, x, dy, dx, count);
-}
+const strata__pointwise strata__relu_function = {relu_values, relu_slopes, true};
 
 STRATA__VECTOR void strata__relu_gradient_from_result(const float *y, const float *dy, float *dx,
                                                       int64_t count)
 {
+#pragma omp simd
     for (int64_t i = 0; i < count; i++)
         dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
 }
 
-static inline float relu6(const config *c, float x)
-{
-    (void)c;
-    return x < 0.0f ? 0.0f : x > 6.0f ? 6.0f : x;
-}
+/* --- leaky_relu --- */
 
-static inline float relu6_slope(const config *c, float x)
+static inline float leaky_relu_point(const void *arguments, float x)
 {
-    (void)c;
-    return x > 0.0f && x < 6.0f ? 1.0f : 0.0f;
-}
-
-STRATA__VECTOR void strata__relu6_forward(const config *c, const float *x, float *y, int64_t count)
-{
-    map(relu6, c, x, y, count);
-}
-
-STRATA__VECTOR void strata__relu6_gradient(const config *c, const float *x, const float *dy,
-                                           float *dx, int64_t count)
-{
-    map_gradient(relu6_slope, c, x, dy, dx, count);
-}
-
-static inline float leaky_relu(const config *c, float x)
-{
+    const strata__leaky_relu_arguments *c = arguments;
     return x >= 0.0f ? x : (float)c->negative_slope * x;
 }
 
-static inline float leaky_relu_slope(const config *c, float x)
+static inline float leaky_relu_slope(const void *arguments, float x, float y)
 {
-    return x >= 0.0f ? 1.0f : (float)c->negative_slope;
+    (void)x;
+    const strata__leaky_relu_arguments *c = arguments;
+    return y >= 0.0f ? 1.0f : (float)c->negative_slope;
 }
 
-STRATA__VECTOR void strata__leaky_relu_forward(const config *c, const float *x, float *y,
-                                               int64_t count)
+STRATA__VECTOR static void leaky_relu_values(const void *arguments, int64_t n, const float *x,
+                                             float *y)
 {
-    map(leaky_relu, c, x, y, count);
+    strata__map(leaky_relu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__leaky_relu_gradient(const config *c, const float *x, const float *dy,
-                                                float *dx, int64_t count)
+STRATA__VECTOR static void leaky_relu_slopes(const void *arguments, int64_t n, const float *x,
+                                             const float *y, const float *dy, float *dx)
 {
-    map_gradient(leaky_relu_slope, c, x, dy, dx, count);
+    strata__chain(leaky_relu_slope, arguments, n, x, y, dy, dx);
 }
 
-static inline float elu(const config *c, float x)
+const strata__pointwise strata__leaky_relu = {leaky_relu_values, leaky_relu_slopes, true};
+
+/* --- relu6: x between 0 and 6 --- */
+
+static inline float relu6_point(const void *arguments, float x)
 {
-    return x > 0.0f ? x : (float)c->alpha * expm1f(x);
+    (void)arguments;
+    return strata__clamp(x, 0.0f, 6.0f);
 }
 
-static inline float elu_slope(const config *c, float x)
+static inline float relu6_slope(const void *arguments, float x, float y)
 {
-    return x > 0.0f ? 1.0f : (float)c->alpha * strata__exp(x);
+    (void)arguments;
+    (void)y;
+    return x > 0.0f && x < 6.0f ? 1.0f : 0.0f;
 }
 
-void strata__elu_forward(const config *c, const float *x, float *y, int64_t count)
+STRATA__VECTOR static void relu6_values(const void *arguments, int64_t n, const float *x, float *y)
 {
-    map(elu, c, x, y, count);
+    strata__map(relu6_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__elu_gradient(const config *c, const float *x, const float *dy,
-                                         float *dx, int64_t count)
+STRATA__VECTOR static void relu6_slopes(const void *arguments, int64_t n, const float *x,
+                                        const float *y, const float *dy, float *dx)
 {
-    map_gradient(elu_slope, c, x, dy, dx, count);
+    strata__chain(relu6_slope, arguments, n, x, y, dy, dx);
 }
 
-static inline float selu(const config *c, float x)
+const strata__pointwise strata__relu6 = {relu6_values, relu6_slopes, false};
+
+/* --- elu: x, or α·(eˣ − 1) below 0 --- */
+
+static inline float elu_point(const void *arguments, float x)
 {
-    (void)c;
-    return SELU_SCALE * (x > 0.0f ? x : SELU_ALPHA * expm1f(x));
+    const strata__elu_arguments *c = arguments;
+    return x > 0.0f ? x : (float)c->alpha * strata__expm1(x);
 }
 
-static inline float selu_slope(const config *c, float x)
+static inline float elu_slope(const void *arguments, float x, float y)
 {
-    (void)c;
-    return SELU_SCALE * (x > 0.0f ? 1.0f : SELU_ALPHA * strata__exp(x));
+    const strata__elu_arguments *c = arguments;
+    return x > 0.0f ? 1.0f : y + (float)c->alpha;
 }
 
-void strata__selu_forward(const config *c, const float *x, float *y, int64_t count)
+STRATA__VECTOR static void elu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
-    map(selu, c, x, y, count);
+    strata__map(elu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__selu_gradient(const config *c, const float *x, const float *dy,
-                                          float *dx, int64_t count)
+STRATA__VECTOR static void elu_slopes(const void *arguments, int64_t n, const float *x,
+                                      const float *y, const float *dy, float *dx)
 {
-    map_gradient(selu_slope, c, x, dy, dx, count);
+    strata__chain(elu_slope, arguments, n, x, y, dy, dx);
 }
 
-/* --- sigmoids --- */
+const strata__pointwise strata__elu = {elu_values, elu_slopes, false};
 
-static inline float sigmoid(const config *c, float x)
+/* --- selu: scale·elu(x, α) --- */
+
+static inline float selu_point(const void *arguments, float x)
 {
-    (void)c;
-    return strata__sigmoid(x);
+    (void)arguments;
+    return SELU_SCALE * (x > 0.0f ? x : SELU_ALPHA * strata__expm1(x));
 }
 
-static inline float sigmoid_slope(const config *c, float x)
+static inline float selu_slope(const void *arguments, float x, float y)
 {
-    (void)c;
-    float y = strata__sigmoid(x);
-    return y * (1.0f - y);
+    (void)arguments;
+    (void)x;
+    return y > 0.0f ? SELU_SCALE : y + SELU_SCALE * SELU_ALPHA;
 }
 
-STRATA__VECTOR void strata__sigmoid_forward(const config *c, const float *x, float *y,
-                                            int64_t count)
+STRATA__VECTOR static void selu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
-    map(sigmoid, c, x, y, count);
+    strata__map(selu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__sigmoid_gradient(const config *c, const float *x, const float *dy,
-                                             float *dx, int64_t count)
+STRATA__VECTOR static void selu_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
 {
-    map_gradient(sigmoid_slope, c, x, dy, dx, count);
+    strata__chain(selu_slope, arguments, n, x, y, dy, dx);
 }
 
-STRATA__VECTOR void strata__sigmoid_gradient_from_result(const float *y, const float *dy, float *dx,
-                                                         int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = dy[i] * y[i] * (1.0f - y[i]);
-}
+const strata__pointwise strata__selu = {selu_values, selu_slopes, true};
 
-static inline float tanh_of(const config *c, float x)
+/* --- tanh --- */
+
+static inline float tanh_point(const void *arguments, float x)
 {
-    (void)c;
+    (void)arguments;
     return strata__tanh(x);
 }
 
-static inline float tanh_slope(const config *c, float x)
+static inline float tanh_slope(const void *arguments, float x, float y)
 {
-    (void)c;
-    float y = strata__tanh(x);
+    (void)arguments;
+    (void)x;
     return 1.0f - y * y;
 }
 
-STRATA__VECTOR void strata__tanh_forward(const config *c, const float *x, float *y, int64_t count)
+STRATA__VECTOR static void tanh_values(const void *arguments, int64_t n, const float *x, float *y)
 {
-    map(tanh_of, c, x, y, count);
+    strata__map(tanh_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__tanh_gradient(const config *c, const float *x, const float *dy,
-                                          float *dx, int64_t count)
+STRATA__VECTOR static void tanh_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
 {
-    map_gradient(tanh_slope, c, x, dy, dx, count);
+    strata__chain(tanh_slope, arguments, n, x, y, dy, dx);
 }
 
-STRATA__VECTOR void strata__tanh_gradient_from_result(const float *y, const float *dy, float *dx,
-                                                      int64_t count)
+const strata__pointwise strata__tanh_function = {tanh_values, tanh_slopes, true};
+
+/* --- sigmoid: 1 / (1 + e⁻ˣ) --- */
+
+static inline float sigmoid_point(const void *arguments, float x)
 {
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = dy[i] * (1.0f - y[i] * y[i]);
+    (void)arguments;
+    return strata__sigmoid(x);
 }
 
-static inline float hard_sigmoid(const config *c, float x)
+static inline float sigmoid_slope(const void *arguments, float x, float y)
 {
-    (void)c;
-    float y = x / 6.0f + 0.5f;
-    return y < 0.0f ? 0.0f : y > 1.0f ? 1.0f : y;
+    (void)arguments;
+    (void)x;
+    return y * (1.0f - y);
 }
 
-static inline float hard_sigmoid_slope(const config *c, float x)
+STRATA__VECTOR static void sigmoid_values(const void *arguments, int64_t n, const float *x,
+                                          float *y)
 {
-    (void)c;
-    return x > -3.0f && x < 3.0f ? 1.0f / 6.0f : 0.0f;
+    strata__map(sigmoid_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__hard_sigmoid_forward(const config *c, const float *x, float *y,
-                                                 int64_t count)
+STRATA__VECTOR static void sigmoid_slopes(const void *arguments, int64_t n, const float *x,
+                                          const float *y, const float *dy, float *dx)
 {
-    map(hard_sigmoid, c, x, y, count);
+    strata__chain(sigmoid_slope, arguments, n, x, y, dy, dx);
 }
 
-STRATA__VECTOR void strata__hard_sigmoid_gradient(const config *c, const float *x, const float *dy,
-                                                  float *dx, int64_t count)
+const strata__pointwise strata__sigmoid_function = {sigmoid_values, sigmoid_slopes, true};
+
+/* --- softplus: ln(1 + eˣ) --- */
+
+static inline float softplus_point(const void *arguments, float x)
 {
-    map_gradient(hard_sigmoid_slope, c, x, dy, dx, count);
+    (void)arguments;
+    return strata__softplus(x);
 }
 
-static inline float softsign(const config *c, float x)
+static inline float softplus_slope(const void *arguments, float x, float y)
 {
-    (void)c;
+    (void)arguments;
+    (void)y;
+    return strata__sigmoid(x);
+}
+
+STRATA__VECTOR static void softplus_values(const void *arguments, int64_t n, const float *x,
+                                           float *y)
+{
+    strata__map(softplus_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void softplus_slopes(const void *arguments, int64_t n, const float *x,
+                                           const float *y, const float *dy, float *dx)
+{
+    strata__chain(softplus_slope, arguments, n, x, y, dy, dx);
+}
+
+const strata__pointwise strata__softplus_function = {softplus_values, softplus_slopes, false};
+
+/* --- softsign: x / (1 + |x|) --- */
+
+static inline float softsign_point(const void *arguments, float x)
+{
+    (void)arguments;
     return x / (1.0f + fabsf(x));
 }
 
-static inline float softsign_slope(const config *c, float x)
+static inline float softsign_slope(const void *arguments, float x, float y)
 {
-    (void)c;
+    (void)arguments;
+    (void)y;
     float d = 1.0f + fabsf(x);
     return 1.0f / (d * d);
 }
 
-STRATA__VECTOR void strata__softsign_forward(const config *c, const float *x, float *y,
-                                             int64_t count)
+STRATA__VECTOR static void softsign_values(const void *arguments, int64_t n, const float *x,
+                                           float *y)
 {
-    map(softsign, c, x, y, count);
+    strata__map(softsign_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__softsign_gradient(const config *c, const float *x, const float *dy,
-                                              float *dx, int64_t count)
+STRATA__VECTOR static void softsign_slopes(const void *arguments, int64_t n, const float *x,
+                                           const float *y, const float *dy, float *dx)
 {
-    map_gradient(softsign_slope, c, x, dy, dx, count);
+    strata__chain(softsign_slope, arguments, n, x, y, dy, dx);
 }
 
-/* --- x times a gate --- */
+const strata__pointwise strata__softsign = {softsign_values, softsign_slopes, false};
 
-static inline float silu(const config *c, float x)
+/* --- silu: x·sigmoid(x) --- */
+
+static inline float silu_point(const void *arguments, float x)
 {
-    (void)c;
+    (void)arguments;
     return x * strata__sigmoid(x);
 }
 
-static inline float silu_slope(const config *c, float x)
+static inline float silu_slope(const void *arguments, float x, float y)
 {
-    (void)c;
-    float y = strata__sigmoid(x);
-    return y * (1.0f + x * (1.0f - y));
+    (void)arguments;
+    (void)y;
+    float s = strata__sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
 }
 
-STRATA__VECTOR void strata__silu_forward(const config *c, const float *x, float *y, int64_t count)
+STRATA__VECTOR static void silu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
-    map(silu, c, x, y, count);
+    strata__map(silu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__silu_gradient(const config *c, const float *x, const float *dy,
-                                          float *dx, int64_t count)
+STRATA__VECTOR static void silu_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
 {
-    map_gradient(silu_slope, c, x, dy, dx, count);
+    strata__chain(silu_slope, arguments, n, x, y, dy, dx);
 }
 
-static inline float hard_silu(const config *c, float x)
+const strata__pointwise strata__silu = {silu_values, silu_slopes, false};
+
+/* --- hard_sigmoid: x/6 + ½ between 0 and 1 --- */
+
+static inline float hard_sigmoid_point(const void *arguments, float x)
 {
-    return x * hard_sigmoid(c, x);
+    (void)arguments;
+    return strata__clamp(x * (1.0f / 6.0f) + 0.5f, 0.0f, 1.0f);
 }
 
-static inline float hard_silu_slope(const config *c, float x)
+static inline float hard_sigmoid_slope(const void *arguments, float x, float y)
 {
-    return hard_sigmoid(c, x) + x * hard_sigmoid_slope(c, x);
+    (void)arguments;
+    (void)y;
+    return x > -3.0f && x < 3.0f ? 1.0f / 6.0f : 0.0f;
 }
 
-STRATA__VECTOR void strata__hard_silu_forward(const config *c, const float *x, float *y,
-                                              int64_t count)
+STRATA__VECTOR static void hard_sigmoid_values(const void *arguments, int64_t n, const float *x,
+                                               float *y)
 {
-    map(hard_silu, c, x, y, count);
+    strata__map(hard_sigmoid_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__hard_silu_gradient(const config *c, const float *x, const float *dy,
-                                               float *dx, int64_t count)
+STRATA__VECTOR static void hard_sigmoid_slopes(const void *arguments, int64_t n, const float *x,
+                                               const float *y, const float *dy, float *dx)
 {
-    map_gradient(hard_silu_slope, c, x, dy, dx, count);
+    strata__chain(hard_sigmoid_slope, arguments, n, x, y, dy, dx);
 }
 
-static inline float gelu_inner(float x)
+const strata__pointwise strata__hard_sigmoid = {hard_sigmoid_values, hard_sigmoid_slopes, false};
+
+/* --- hard_silu: x·hard_sigmoid(x) --- */
+
+static inline float hard_silu_point(const void *arguments, float x)
 {
-    return strata__tanh(SQRT_2_OVER_PI * fmaf(0.044715f * x * x, x, x));
+    (void)arguments;
+    return x * strata__clamp(x * (1.0f / 6.0f) + 0.5f, 0.0f, 1.0f);
 }
 
-static inline float gelu(const config *c, float x)
+static inline float hard_silu_slope(const void *arguments, float x, float y)
 {
-    (void)c;
+    (void)arguments;
+    (void)y;
+    float inside = x * (1.0f / 3.0f) + 0.5f;
+    return x <= -3.0f ? 0.0f : x >= 3.0f ? 1.0f : inside;
+}
+
+STRATA__VECTOR static void hard_silu_values(const void *arguments, int64_t n, const float *x,
+                                            float *y)
+{
+    strata__map(hard_silu_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void hard_silu_slopes(const void *arguments, int64_t n, const float *x,
+                                            const float *y, const float *dy, float *dx)
+{
+    strata__chain(hard_silu_slope, arguments, n, x, y, dy, dx);
+}
+
+const strata__pointwise strata__hard_silu = {hard_silu_values, hard_silu_slopes, false};
+
+/* --- mish: x·tanh(softplus(x)) --- */
+
+static inline float mish_point(const void *arguments, float x)
+{
+    (void)arguments;
+    return x * strata__tanh(strata__softplus(x));
+}
+
+static inline float mish_slope(const void *arguments, float x, float y)
+{
+    (void)arguments;
+    (void)y;
+    float t = strata__tanh(strata__softplus(x));
+    return t + x * (1.0f - t * t) * strata__sigmoid(x);
+}
+
+STRATA__VECTOR static void mish_values(const void *arguments, int64_t n, const float *x, float *y)
+{
+    strata__map(mish_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void mish_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
+{
+    strata__chain(mish_slope, arguments, n, x, y, dy, dx);
+}
+
+const strata__pointwise strata__mish = {mish_values, mish_slopes, false};
+
+/* --- gelu: x·Φ(x), Φ by erf or by its approximation ½·(1 + tanh(√(2/π)·(x + 0.044715·x³))) --- */
+
+#define SQRT_HALF 0.70710678f
+#define SQRT_2_OVER_PI 0.79788456f
+#define INVERSE_SQRT_2_PI 0.39894228f
+#define CUBIC 0.044715f
+
+static inline float exact_gelu_point(const void *arguments, float x)
+{
+    (void)arguments;
     return 0.5f * x * (1.0f + strata__erf(x * SQRT_HALF));
 }
 
-static inline float gelu_slope(const config *c, float x)
+/* Φ(x) + x·φ(x) */
+static inline float exact_gelu_slope(const void *arguments, float x, float y)
 {
-    (void)c;
-    return 0.5f * (1.0f + strata__erf(x * SQRT_HALF)) +
-           x * INVERSE_SQRT_2PI * strata__exp(-0.5f * x * x);
+    (void)arguments;
+    (void)y;
+    float density = INVERSE_SQRT_2_PI * strata__exp(-0.5f * x * x);
+    return 0.5f * (1.0f + strata__erf(x * SQRT_HALF)) + x * density;
 }
 
-static inline float gelu_approximate(const config *c, float x)
+static inline float fast_gelu_point(const void *arguments, float x)
 {
-    (void)c;
-    return 0.5f * x * (1.0f + gelu_inner(x));
+    (void)arguments;
+    return 0.5f * x * (1.0f + strata__tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)));
 }
 
-static inline float gelu_approximate_slope(const config *c, float x)
+static inline float fast_gelu_slope(const void *arguments, float x, float y)
 {
-    (void)c;
-    float t = gelu_inner(x), inner = SQRT_2_OVER_PI * (1.0f + 3.0f * 0.044715f * x * x);
+    (void)arguments;
+    (void)y;
+    float t = strata__tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+    float inner = SQRT_2_OVER_PI * (1.0f + 3.0f * CUBIC * x * x);
     return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * inner;
 }
 
-STRATA__VECTOR void strata__gelu_forward(const config *c, const float *x, float *y, int64_t count)
+STRATA__VECTOR static void gelu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
+    const strata__gelu_arguments *c = arguments;
     if (c->approximate)
-        map(gelu_approximate, c, x, y, count);
+        strata__map(fast_gelu_point, arguments, n, x, y);
     else
-        map(gelu, c, x, y, count);
+        strata__map(exact_gelu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR void strata__gelu_gradient(const config *c, const float *x, const float *dy,
-                                          float *dx, int64_t count)
+STRATA__VECTOR static void gelu_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
 {
+    const strata__gelu_arguments *c = arguments;
     if (c->approximate)
-        map_gradient(gelu_approximate_slope, c, x, dy, dx, count);
+        strata__chain(fast_gelu_slope, arguments, n, x, y, dy, dx);
     else
-        map_gradient(gelu_slope, c, x, dy, dx, count);
+        strata__chain(exact_gelu_slope, arguments, n, x, y, dy, dx);
 }
 
-static inline float softplus(const config *c, float x)
-{
-    (void)c;
-    return (x > 0.0f ? x : 0.0f) + log1pf(strata__exp(-fabsf(x)));
-}
-
-void strata__softplus_forward(const config *c, const float *x, float *y, int64_t count)
-{
-    map(softplus, c, x, y, count);
-}
-
-STRATA__VECTOR void strata__softplus_gradient(const config *c, const float *x, const float *dy,
-                                              float *dx, int64_t count)
-{
-    map_gradient(sigmoid, c, x, dy, dx, count);
-}
-
-static inline float mish(const config *c, float x)
-{
-    return x * strata__tanh(softplus(c, x));
-}
-
-static inline float mish_slope(const config *c, float x)
-{
-    float t = strata__tanh(softplus(c, x));
-    return t + x * strata__sigmoid(x) * (1.0f - t * t);
-}
-
-void strata__mish_forward(const config *c, const float *x, float *y, int64_t count)
-{
-    map(mish, c, x, y, count);
-}
-
-void strata__mish_gradient(const config *c, const float *x, const float *dy, float *dx,
-                           int64_t count)
-{
-    map_gradient(mish_slope, c, x, dy, dx, count);
-}
-
-/* --- exponential and linear --- */
-
-static inline float exponential(const config *c, float x)
-{
-    (void)c;
-    return strata__exp(x);
-}
-
-STRATA__VECTOR void strata__exponential_forward(const config *c, const float *x, float *y,
-                                                int64_t count)
-{
-    map(exponential, c, x, y, count);
-}
-
-STRATA__VECTOR void strata__exponential_gradient(const config *c, const float *x, const float *dy,
-                                                 float *dx, int64_t count)
-{
-    map_gradient(exponential, c, x, dy, dx, count);
-}
-
-STRATA__VECTOR void strata__exponential_gradient_from_result(const float *y, const float *dy,
-                                                             float *dx, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = dy[i] * y[i];
-}
+const strata__pointwise strata__gelu = {gelu_values, gelu_slopes, false};

@@ -1,76 +1,33 @@
-/* Activation functions element by element: values and slopes. */
+/* Activation functions of one element: their arguments, values and slopes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_OPS_ACTIVATION_KERNELS_H
 #define STRATA_OPS_ACTIVATION_KERNELS_H
 
-#include "ops/activation.h"
+#include "ops/pointwise.h"
 
-/* As strata__activation_methods says; formulas at https://keras.io/api/layers/activations. */
-void strata__relu_forward(const strata__activation_config *c, const float *x, float *y,
-                          int64_t count);
-void strata__relu_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                           float *dx, int64_t count);
-void strata__relu_gradient_from_result(const float *y, const float *dy, float *dx, int64_t count);
-void strata__relu6_forward(const strata__activation_config *c, const float *x, float *y,
-                           int64_t count);
-void strata__relu6_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                            float *dx, int64_t count);
-void strata__leaky_relu_forward(const strata__activation_config *c, const float *x, float *y,
-                                int64_t count);
-void strata__leaky_relu_gradient(const strata__activation_config *c, const float *x,
-                                 const float *dy, float *dx, int64_t count);
-void strata__elu_forward(const strata__activation_config *c, const float *x, float *y,
-                         int64_t count);
-void strata__elu_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                          float *dx, int64_t count);
-void strata__selu_forward(const strata__activation_config *c, const float *x, float *y,
-                          int64_t count);
-void strata__selu_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                           float *dx, int64_t count);
-void strata__sigmoid_forward(const strata__activation_config *c, const float *x, float *y,
-                             int64_t count);
-void strata__sigmoid_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                              float *dx, int64_t count);
-void strata__sigmoid_gradient_from_result(const float *y, const float *dy, float *dx,
-                                          int64_t count);
-void strata__tanh_forward(const strata__activation_config *c, const float *x, float *y,
-                          int64_t count);
-void strata__tanh_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                           float *dx, int64_t count);
-void strata__tanh_gradient_from_result(const float *y, const float *dy, float *dx, int64_t count);
-void strata__hard_sigmoid_forward(const strata__activation_config *c, const float *x, float *y,
-                                  int64_t count);
-void strata__hard_sigmoid_gradient(const strata__activation_config *c, const float *x,
-                                   const float *dy, float *dx, int64_t count);
-void strata__softsign_forward(const strata__activation_config *c, const float *x, float *y,
-                              int64_t count);
-void strata__softsign_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                               float *dx, int64_t count);
-void strata__silu_forward(const strata__activation_config *c, const float *x, float *y,
-                          int64_t count);
-void strata__silu_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                           float *dx, int64_t count);
-void strata__hard_silu_forward(const strata__activation_config *c, const float *x, float *y,
-                               int64_t count);
-void strata__hard_silu_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                                float *dx, int64_t count);
-void strata__gelu_forward(const strata__activation_config *c, const float *x, float *y,
-                          int64_t count);
-void strata__gelu_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                           float *dx, int64_t count);
-void strata__softplus_forward(const strata__activation_config *c, const float *x, float *y,
-                              int64_t count);
-void strata__softplus_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                               float *dx, int64_t count);
-void strata__mish_forward(const strata__activation_config *c, const float *x, float *y,
-                          int64_t count);
-void strata__mish_gradient(const strata__activation_config *c, const float *x, const float *dy,
-                           float *dx, int64_t count);
-void strata__exponential_forward(const strata__activation_config *c, const float *x, float *y,
-                                 int64_t count);
-void strata__exponential_gradient(const strata__activation_config *c, const float *x,
-                                  const float *dy, float *dx, int64_t count);
-void strata__exponential_gradient_from_result(const float *y, const float *dy, float *dx,
-                                              int64_t count);
+typedef struct strata__relu_arguments {
+    double negative_slope;
+    double max_value; /* NaN: none */
+    double threshold;
+} strata__relu_arguments;
+
+typedef struct strata__leaky_relu_arguments {
+    double negative_slope;
+} strata__leaky_relu_arguments;
+
+typedef struct strata__elu_arguments {
+    double alpha;
+} strata__elu_arguments;
+
+typedef struct strata__gelu_arguments {
+    bool approximate;
+} strata__gelu_arguments;
+
+/* Those with arguments take the struct of their name. relu and leaky_relu want them at or above 0.
+ */
+extern const strata__pointwise strata__relu_function, strata__leaky_relu, strata__relu6,
+    strata__elu, strata__selu, strata__tanh_function, strata__sigmoid_function,
+    strata__softplus_function, strata__softsign, strata__silu, strata__hard_sigmoid,
+    strata__hard_silu, strata__mish, strata__gelu;
 
 #endif

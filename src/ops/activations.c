@@ -1,108 +1,92 @@
 /* Activation functions as classes and as an op. https://keras.io/api/layers/activations */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
-#include <string.h>
 
+#include "ops/activation.h"
 #include "ops/activation_kernels.h"
+#include "tensor/axes.h"
 
-typedef strata__activation_config config;
-typedef strata__activation_methods methods;
+/* --- classes: the eighteen functions --- */
 
+typedef struct axis_arguments {
+    const char *axis; /* JSON: a number, or for softmax a list */
+} axis_arguments;
+
+static const strata__relu_arguments relu_defaults = {.max_value = NAN};
 static const strata_field relu_fields[] = {
-    STRATA_FIELD(config, negative_slope, .help = "slope below threshold"),
-    STRATA_FIELD(config, max_value, .help = "upper bound; null: none"),
-    STRATA_FIELD(config, threshold, .help = "where the identity begins"),
+    STRATA_FIELD(strata__relu_arguments, negative_slope, .min = 0, .max = INFINITY,
+                 .help = "slope below the threshold"),
+    STRATA_FIELD(strata__relu_arguments, max_value, .help = "upper bound; null: none"),
+    STRATA_FIELD(strata__relu_arguments, threshold, .min = 0, .max = INFINITY,
+                 .help = "where the identity begins"),
 };
-static const strata_field slope_fields[] = {
-    STRATA_FIELD(config, negative_slope, .help = "slope below 0")};
-static const strata_field elu_fields[] = {STRATA_FIELD(config, alpha, .help = "−y at −∞")};
+static const strata__leaky_relu_arguments leaky_relu_defaults = {.negative_slope = 0.2};
+static const strata_field leaky_relu_fields[] = {
+    STRATA_FIELD(strata__leaky_relu_arguments, negative_slope, .min = 0, .max = INFINITY,
+                 .help = "slope below 0"),
+};
+static const strata__elu_arguments elu_defaults = {.alpha = 1.0};
+static const strata_field elu_fields[] = {
+    STRATA_FIELD(strata__elu_arguments, alpha, .help = "−y at −∞"),
+};
+static const strata__gelu_arguments gelu_defaults = {0};
 static const strata_field gelu_fields[] = {
-    STRATA_FIELD(config, approximate, .help = "by tanh instead of erf")};
-static const strata_field axis_fields[] = {STRATA_FIELD(config, axis, .help = "axis of the sum")};
+    STRATA_FIELD(strata__gelu_arguments, approximate, .help = "by tanh instead of erf"),
+};
+static const axis_arguments axis_defaults = {.axis = "-1"};
+static const strata_field axis_fields[] = {
+    STRATA_FIELD(axis_arguments, axis, .json = true, .help = "axis of the sum, or a list of them"),
+};
 
-static const config plain_defaults = {.max_value = NAN, .alpha = 1, .axis = -1};
-static const config leaky_defaults = {.negative_slope = 0.2, .max_value = NAN};
+/* A function of one element, or of whole axes. */
+typedef struct methods {
+    const strata__pointwise *pointwise;
+    strata_tensor *(*over_axes)(strata_tensor *x, int count, const int *axes);
+    const char *logits; /* results remember their input under this name */
+} methods;
 
-#define FUNCTION(keras_name, ...)                                                                  \
+static strata_tensor *softmax_over(strata_tensor *x, int count, const int *axes)
+{
+    return strata__softmax(x, count, axes, NULL);
+}
+
+#define FUNCTION(id, ...)                                                                          \
+    static const strata__class id##_class = {                                                      \
+        .name = #id, .module = "keras.activations", .is_function = true, __VA_ARGS__}
+#define METHODS(...)                                                                               \
+    .methods = &(const methods)                                                                    \
     {                                                                                              \
-        .name = keras_name, .module = "keras.activations", .is_function = true,                    \
-        .config_size = sizeof(config), .defaults = &plain_defaults, __VA_ARGS__                    \
+        __VA_ARGS__                                                                                \
     }
-#define FIELDS(table) .fields = table, .field_count = sizeof table / sizeof *table
+#define ARGUMENTS(id)                                                                              \
+    .config_size = sizeof id##_defaults, .defaults = &id##_defaults, .fields = id##_fields,        \
+    .field_count = sizeof id##_fields / sizeof *id##_fields
 
-static const methods linear_methods = {0};
-static const methods relu_methods = {.forward = strata__relu_forward,
-                                     .gradient = strata__relu_gradient};
-static const methods relu6_methods = {.forward = strata__relu6_forward,
-                                      .gradient = strata__relu6_gradient};
-static const methods leaky_methods = {.forward = strata__leaky_relu_forward,
-                                      .gradient = strata__leaky_relu_gradient};
-static const methods elu_methods = {.forward = strata__elu_forward,
-                                    .gradient = strata__elu_gradient};
-static const methods selu_methods = {.forward = strata__selu_forward,
-                                     .gradient = strata__selu_gradient};
-static const methods sigmoid_methods = {.forward = strata__sigmoid_forward,
-                                        .gradient = strata__sigmoid_gradient,
-                                        .gradient_from_result =
-                                            strata__sigmoid_gradient_from_result,
-                                        .logits = "sigmoid"};
-static const methods tanh_methods = {.forward = strata__tanh_forward,
-                                     .gradient = strata__tanh_gradient,
-                                     .gradient_from_result = strata__tanh_gradient_from_result};
-static const methods hard_sigmoid_methods = {.forward = strata__hard_sigmoid_forward,
-                                             .gradient = strata__hard_sigmoid_gradient};
-static const methods softsign_methods = {.forward = strata__softsign_forward,
-                                         .gradient = strata__softsign_gradient};
-static const methods silu_methods = {.forward = strata__silu_forward,
-                                     .gradient = strata__silu_gradient};
-static const methods hard_silu_methods = {.forward = strata__hard_silu_forward,
-                                          .gradient = strata__hard_silu_gradient};
-static const methods gelu_methods = {.forward = strata__gelu_forward,
-                                     .gradient = strata__gelu_gradient};
-static const methods softplus_methods = {.forward = strata__softplus_forward,
-                                         .gradient = strata__softplus_gradient};
-static const methods mish_methods = {.forward = strata__mish_forward,
-                                     .gradient = strata__mish_gradient};
-static const methods exponential_methods = {.forward = strata__exponential_forward,
-                                            .gradient = strata__exponential_gradient,
-                                            .gradient_from_result =
-                                                strata__exponential_gradient_from_result};
-static const methods softmax_methods = {.over_axis = strata__softmax_axis, .logits = "softmax"};
-static const methods log_softmax_methods = {.over_axis = strata__log_softmax};
-
-static const strata__class elu = FUNCTION("elu", FIELDS(elu_fields), .methods = &elu_methods);
-static const strata__class exponential = FUNCTION("exponential", .methods = &exponential_methods);
-static const strata__class gelu = FUNCTION("gelu", FIELDS(gelu_fields), .methods = &gelu_methods);
-static const strata__class hard_sigmoid =
-    FUNCTION("hard_sigmoid", .methods = &hard_sigmoid_methods);
-static const strata__class hard_silu =
-    FUNCTION("hard_silu", .aliases = "hard_swish", .methods = &hard_silu_methods);
-static const strata__class leaky_relu = {.name = "leaky_relu",
-                                         .module = "keras.activations",
-                                         .is_function = true,
-                                         .config_size = sizeof(config),
-                                         .defaults = &leaky_defaults,
-                                         FIELDS(slope_fields),
-                                         .methods = &leaky_methods};
-static const strata__class linear = FUNCTION("linear", .methods = &linear_methods);
-static const strata__class log_softmax =
-    FUNCTION("log_softmax", FIELDS(axis_fields), .methods = &log_softmax_methods);
-static const strata__class mish = FUNCTION("mish", .methods = &mish_methods);
-static const strata__class relu = FUNCTION("relu", FIELDS(relu_fields), .methods = &relu_methods);
-static const strata__class relu6 = FUNCTION("relu6", .methods = &relu6_methods);
-static const strata__class selu = FUNCTION("selu", .methods = &selu_methods);
-static const strata__class sigmoid = FUNCTION("sigmoid", .methods = &sigmoid_methods);
-static const strata__class silu = FUNCTION("silu", .aliases = "swish", .methods = &silu_methods);
-static const strata__class softmax =
-    FUNCTION("softmax", FIELDS(axis_fields), .methods = &softmax_methods);
-static const strata__class softplus = FUNCTION("softplus", .methods = &softplus_methods);
-static const strata__class softsign = FUNCTION("softsign", .methods = &softsign_methods);
-static const strata__class tanh_class = FUNCTION("tanh", .methods = &tanh_methods);
+FUNCTION(elu, ARGUMENTS(elu), METHODS(.pointwise = &strata__elu));
+FUNCTION(exponential, METHODS(.pointwise = &strata__exponential));
+FUNCTION(gelu, ARGUMENTS(gelu), METHODS(.pointwise = &strata__gelu));
+FUNCTION(hard_sigmoid, METHODS(.pointwise = &strata__hard_sigmoid));
+FUNCTION(hard_silu, .aliases = "hard_swish", METHODS(.pointwise = &strata__hard_silu));
+FUNCTION(leaky_relu, ARGUMENTS(leaky_relu), METHODS(.pointwise = &strata__leaky_relu));
+FUNCTION(linear, METHODS(.pointwise = NULL));
+FUNCTION(log_softmax, ARGUMENTS(axis), METHODS(.over_axes = strata__log_softmax));
+FUNCTION(mish, METHODS(.pointwise = &strata__mish));
+FUNCTION(relu, ARGUMENTS(relu), METHODS(.pointwise = &strata__relu_function));
+FUNCTION(relu6, METHODS(.pointwise = &strata__relu6));
+FUNCTION(selu, METHODS(.pointwise = &strata__selu));
+FUNCTION(sigmoid, METHODS(.pointwise = &strata__sigmoid_function, .logits = "sigmoid"));
+FUNCTION(silu, .aliases = "swish", METHODS(.pointwise = &strata__silu));
+FUNCTION(softmax, ARGUMENTS(axis), METHODS(.over_axes = softmax_over, .logits = "softmax"));
+FUNCTION(softplus, METHODS(.pointwise = &strata__softplus_function));
+FUNCTION(softsign, METHODS(.pointwise = &strata__softsign));
+FUNCTION(tanh, METHODS(.pointwise = &strata__tanh_function));
 
 static const strata__class *const classes[] = {
-    &elu,     &exponential, &gelu,    &hard_sigmoid, &hard_silu, &leaky_relu,
-    &linear,  &log_softmax, &mish,    &relu,         &relu6,     &selu,
-    &sigmoid, &silu,        &softmax, &softplus,     &softsign,  &tanh_class,
+    &elu_class,       &exponential_class, &gelu_class,    &hard_sigmoid_class,
+    &hard_silu_class, &leaky_relu_class,  &linear_class,  &log_softmax_class,
+    &mish_class,      &relu_class,        &relu6_class,   &selu_class,
+    &sigmoid_class,   &silu_class,        &softmax_class, &softplus_class,
+    &softsign_class,  &tanh_class,
 };
 
 const strata__family strata__activation_family = {
@@ -114,61 +98,29 @@ const strata__family strata__activation_family = {
 
 /* --- the op --- */
 
-/* What the gradient needs. */
-typedef struct saved {
-    const methods *methods;
-    config config;
-} saved;
-
-static void gradient(strata_context *ctx, strata__node *node)
+static strata_tensor *apply_over_axes(strata_tensor *x, const strata__object *activation)
 {
-    (void)ctx;
-    const saved *s = node->saved;
-    strata_tensor *x = node->inputs[0];
-    const float *dy = strata__gradient_at(node, 0)->data;
-    strata_tensor *dx = strata__tensor_like(x);
-    if (!dx)
-        return;
-    int64_t count = strata__local_count(x);
-    if (s->methods->gradient_from_result)
-        s->methods->gradient_from_result(node->outputs[0]->data, dy, dx->data, count);
-    else
-        s->methods->gradient(&s->config, x->data, dy, dx->data, count);
-    strata__gradient_give(x, dx);
-}
-
-static strata_tensor *apply(strata_tensor *x, const methods *m, const config *c)
-{
-    strata_tensor *y = strata__tensor_like(x);
-    if (!y || y->symbolic)
-        return y;
-    m->forward(c, x->data, y->data, strata__local_count(x));
-    strata__node *node =
-        strata__record(x->ctx, "activation", gradient, 1, &x, 1, &y, sizeof(saved));
-    if (node)
-        *(saved *)node->saved = (saved){m, *c};
-    return y;
-}
-
-static strata_tensor *apply_over_axis(strata_tensor *x, const methods *m, int64_t axis)
-{
-    int rank = x->shape.rank;
-    if (axis < -rank || axis >= rank) {
-        strata__fail(x->ctx, STRATA_INVALID, "axis %lld of a tensor with %d axes", (long long)axis,
-                     rank);
-        return NULL;
-    }
-    return m->over_axis(x, (int)(axis < 0 ? axis + rank : axis));
+    const methods *m = activation->class->methods;
+    const axis_arguments *arguments = activation->config;
+    int axes[STRATA_MAX_RANK], count;
+    if (strata__axes_read(arguments->axis, x->shape.rank, axes, &count))
+        return m->over_axes(x, count, axes);
+    strata__fail(x->ctx, STRATA_INVALID, "%s: axis=%.100s of a tensor with %d axes",
+                 activation->class->name, arguments->axis, x->shape.rank);
+    return NULL;
 }
 
 strata_tensor *strata__activate(strata_tensor *x, const strata__object *activation)
 {
-    if (!x || !activation->class || activation->class->methods == &linear_methods)
+    if (!x || !activation->class || activation->class == &linear_class)
         return x;
-    const methods *m = activation->class->methods;
-    const config *c = activation->config;
-    strata_tensor *y = m->over_axis ? apply_over_axis(x, m, c->axis) : apply(x, m, c);
-    if (y && m->logits && !y->logits) {
+    const strata__class *class = activation->class;
+    const methods *m = class->methods;
+    strata_tensor *y = m->over_axes
+                           ? apply_over_axes(x, activation)
+                           : strata__pointwise_apply(class->name, x, m->pointwise,
+                                                     activation->config, class->config_size);
+    if (y && m->logits) {
         y->logits = strata__tensor_share(x);
         y->logits_function = m->logits;
     }
@@ -177,26 +129,39 @@ strata_tensor *strata__activate(strata_tensor *x, const strata__object *activati
 
 bool strata__activation_local(const strata__object *activation, int rank)
 {
-    if (!activation->class)
+    if (!activation->class || !((const methods *)activation->class->methods)->over_axes)
         return true;
-    const methods *m = activation->class->methods;
-    const config *c = activation->config;
-    return !m->over_axis || (c->axis != -1 && c->axis != rank - 1);
+    const axis_arguments *arguments = activation->config;
+    int axes[STRATA_MAX_RANK], count;
+    if (!strata__axes_read(arguments->axis, rank, axes, &count))
+        return false;
+    for (int i = 0; i < count; i++) {
+        if (axes[i] == rank - 1)
+            return false;
+    }
+    return true;
+}
+
+const strata__pointwise *strata__activation_fused(const strata__object *activation)
+{
+    const methods *m = activation->class ? activation->class->methods : NULL;
+    bool fused = m && m->pointwise && m->pointwise->from_result && !m->logits;
+    return fused ? m->pointwise : NULL;
 }
 
 bool strata__activation_is_relu(const strata__object *activation)
 {
-    if (activation->class != &relu)
+    if (!activation || activation->class != &relu_class)
         return false;
-    const config *c = activation->config;
+    const strata__relu_arguments *c = activation->config;
     return c->negative_slope == 0 && c->threshold == 0 && isnan(c->max_value);
 }
 
 strata_tensor *strata__relu(strata_tensor *x, double negative_slope, double max_value,
                             double threshold)
 {
-    config c = {.negative_slope = negative_slope, .max_value = max_value, .threshold = threshold};
-    return x ? apply(x, &relu_methods, &c) : NULL;
+    strata__relu_arguments arguments = {negative_slope, max_value, threshold};
+    return strata__pointwise_apply("relu", x, &strata__relu_function, &arguments, sizeof arguments);
 }
 
 strata_tensor *strata_ops_activation(strata_tensor *x, const char *activation)
@@ -208,6 +173,7 @@ strata_tensor *strata_ops_activation(strata_tensor *x, const char *activation)
     if (!strata__activation_local(&object, x->shape.rank))
         x = strata__whole(x);
     strata_tensor *y = strata__activate(x, &object);
-    strata__object_free(x->ctx, &object);
+    if (y)
+        strata__object_free(y->ctx, &object);
     return y;
 }

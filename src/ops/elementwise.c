@@ -1,193 +1,208 @@
-/* Functions of one tensor, element by element, and conversions of type. */
+/* Operations element by element: affine, square, √, exp, ln, |·|, −. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-
 #include "base/vector.h"
 #include "ops/math.h"
-#include "ops/ops.h"
-
-/* y = f(x) and dx = dy·f'(x), where the slope may use x or y, whichever is cheaper. */
-typedef struct kernel {
-    const char *op;
-    void (*forward)(const float *x, float *y, int64_t count);
-    void (*gradient)(const float *x, const float *y, const float *dy, float *dx, int64_t count);
-} kernel;
-
-typedef struct saved {
-    const kernel *kernel;
-} saved;
-
-STRATA__VECTOR static void square(const float *x, float *y, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        y[i] = x[i] * x[i];
-}
-
-STRATA__VECTOR static void square_gradient(const float *x, const float *y, const float *dy,
-                                           float *dx, int64_t count)
-{
-    (void)y;
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = 2.0f * x[i] * dy[i];
-}
-
-STRATA__VECTOR static void square_root(const float *x, float *y, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        y[i] = sqrtf(x[i]);
-}
-
-STRATA__VECTOR static void square_root_gradient(const float *x, const float *y, const float *dy,
-                                                float *dx, int64_t count)
-{
-    (void)x;
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = 0.5f * dy[i] / y[i];
-}
-
-STRATA__VECTOR static void exponential(const float *x, float *y, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        y[i] = strata__exp(x[i]);
-}
-
-STRATA__VECTOR static void exponential_gradient(const float *x, const float *y, const float *dy,
-                                                float *dx, int64_t count)
-{
-    (void)x;
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = y[i] * dy[i];
-}
-
-static void logarithm(const float *x, float *y, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        y[i] = logf(x[i]);
-}
-
-STRATA__VECTOR static void logarithm_gradient(const float *x, const float *y, const float *dy,
-                                              float *dx, int64_t count)
-{
-    (void)y;
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = dy[i] / x[i];
-}
-
-STRATA__VECTOR static void absolute(const float *x, float *y, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        y[i] = fabsf(x[i]);
-}
-
-STRATA__VECTOR static void absolute_gradient(const float *x, const float *y, const float *dy,
-                                             float *dx, int64_t count)
-{
-    (void)y;
-    for (int64_t i = 0; i < count; i++)
-        dx[i] = x[i] > 0.0f ? dy[i] : x[i] < 0.0f ? -dy[i] : 0.0f;
-}
-
-static void gradient(strata_context *ctx, strata__node *node)
-{
-    (void)ctx;
-    const kernel *k = ((const saved *)node->saved)->kernel;
-    strata_tensor *x = node->inputs[0], *dx = strata__tensor_like(x);
-    if (!dx)
-        return;
-    k->gradient(x->data, node->outputs[0]->data, strata__gradient_at(node, 0)->data, dx->data,
-                strata__local_count(x));
-    strata__gradient_give(x, dx);
-}
-
-static bool is_float(const strata_tensor *x, const char *op)
-{
-    if (x->dtype == STRATA_FLOAT32)
-        return true;
-    strata__fail(x->ctx, STRATA_INVALID, "%s of a %s tensor; convert it with strata_ops_cast()", op,
-                 strata_dtype_name(x->dtype));
-    return false;
-}
-
-static strata_tensor *apply(strata_tensor *x, const kernel *k)
-{
-    if (!x || !is_float(x, k->op))
-        return NULL;
-    strata_tensor *y = strata__tensor_like(x);
-    if (!y || y->symbolic)
-        return y;
-    k->forward(x->data, y->data, strata__local_count(x));
-    strata__node *node = strata__record(x->ctx, k->op, gradient, 1, &x, 1, &y, sizeof(saved));
-    if (node)
-        *(saved *)node->saved = (saved){k};
-    return y;
-}
-
-strata_tensor *strata_ops_square(strata_tensor *x)
-{
-    static const kernel k = {"square", square, square_gradient};
-    return apply(x, &k);
-}
-
-strata_tensor *strata_ops_sqrt(strata_tensor *x)
-{
-    static const kernel k = {"sqrt", square_root, square_root_gradient};
-    return apply(x, &k);
-}
-
-strata_tensor *strata_ops_exp(strata_tensor *x)
-{
-    static const kernel k = {"exp", exponential, exponential_gradient};
-    return apply(x, &k);
-}
-
-strata_tensor *strata_ops_log(strata_tensor *x)
-{
-    static const kernel k = {"log", logarithm, logarithm_gradient};
-    return apply(x, &k);
-}
-
-strata_tensor *strata_ops_abs(strata_tensor *x)
-{
-    static const kernel k = {"abs", absolute, absolute_gradient};
-    return apply(x, &k);
-}
-
-strata_tensor *strata_ops_negative(strata_tensor *x)
-{
-    return strata_ops_affine(x, -1, 0);
-}
+#include "ops/pointwise.h"
 
 /* --- scale · x + offset --- */
 
-STRATA__VECTOR static void affine(const float *x, float scale, float offset, float *y,
-                                  int64_t count)
+typedef struct affine {
+    float scale, offset;
+} affine;
+
+static inline float affine_point(const void *arguments, float x)
 {
-    for (int64_t i = 0; i < count; i++)
-        y[i] = scale * x[i] + offset;
+    const affine *a = arguments;
+    return a->scale * x + a->offset;
 }
 
-static void affine_gradient(strata_context *ctx, strata__node *node)
+static inline float affine_slope(const void *arguments, float x, float y)
 {
-    (void)ctx;
-    strata_tensor *x = node->inputs[0], *dx = strata__tensor_like(x);
-    if (!dx)
-        return;
-    affine(strata__gradient_at(node, 0)->data, *(const float *)node->saved, 0, dx->data,
-           strata__local_count(x));
-    strata__gradient_give(x, dx);
+    (void)x;
+    (void)y;
+    return ((const affine *)arguments)->scale;
+}
+
+STRATA__VECTOR static void affine_values(const void *arguments, int64_t n, const float *x, float *y)
+{
+    strata__map(affine_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void affine_slopes(const void *arguments, int64_t n, const float *x,
+                                         const float *y, const float *dy, float *dx)
+{
+    strata__chain(affine_slope, arguments, n, x, y, dy, dx);
 }
 
 strata_tensor *strata_ops_affine(strata_tensor *x, double scale, double offset)
 {
-    if (!x || !is_float(x, "affine"))
-        return NULL;
-    strata_tensor *y = strata__tensor_like(x);
-    if (!y || y->symbolic)
-        return y;
-    affine(x->data, (float)scale, (float)offset, y->data, strata__local_count(x));
-    strata__node *node =
-        strata__record(x->ctx, "affine", affine_gradient, 1, &x, 1, &y, sizeof(float));
-    if (node)
-        *(float *)node->saved = (float)scale;
+    static const strata__pointwise function = {affine_values, affine_slopes, true};
+    affine arguments = {(float)scale, (float)offset};
+    return strata__pointwise_apply("affine", x, &function, &arguments, sizeof arguments);
+}
+
+strata_tensor *strata_ops_negative(strata_tensor *x)
+{
+    return strata_ops_affine(x, -1.0, 0.0);
+}
+
+/* --- x² --- */
+
+static inline float square_point(const void *arguments, float x)
+{
+    (void)arguments;
+    return x * x;
+}
+
+static inline float square_slope(const void *arguments, float x, float y)
+{
+    (void)arguments;
+    (void)y;
+    return 2.0f * x;
+}
+
+STRATA__VECTOR static void square_values(const void *arguments, int64_t n, const float *x, float *y)
+{
+    strata__map(square_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void square_slopes(const void *arguments, int64_t n, const float *x,
+                                         const float *y, const float *dy, float *dx)
+{
+    strata__chain(square_slope, arguments, n, x, y, dy, dx);
+}
+
+strata_tensor *strata_ops_square(strata_tensor *x)
+{
+    static const strata__pointwise function = {square_values, square_slopes, false};
+    return strata__pointwise_apply("square", x, &function, NULL, 0);
+}
+
+/* --- √x --- */
+
+static inline float sqrt_point(const void *arguments, float x)
+{
+    (void)arguments;
+    return sqrtf(x);
+}
+
+static inline float sqrt_slope(const void *arguments, float x, float y)
+{
+    (void)arguments;
+    (void)x;
+    return 0.5f / y;
+}
+
+STRATA__VECTOR static void sqrt_values(const void *arguments, int64_t n, const float *x, float *y)
+{
+    strata__map(sqrt_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void sqrt_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
+{
+    strata__chain(sqrt_slope, arguments, n, x, y, dy, dx);
+}
+
+strata_tensor *strata_ops_sqrt(strata_tensor *x)
+{
+    static const strata__pointwise function = {sqrt_values, sqrt_slopes, true};
+    return strata__pointwise_apply("sqrt", x, &function, NULL, 0);
+}
+
+/* --- eˣ --- */
+
+static inline float exp_point(const void *arguments, float x)
+{
+    (void)arguments;
+    return strata__exp(x);
+}
+
+static inline float exp_slope(const void *arguments, float x, float y)
+{
+    (void)arguments;
+    (void)x;
     return y;
+}
+
+STRATA__VECTOR static void exp_values(const void *arguments, int64_t n, const float *x, float *y)
+{
+    strata__map(exp_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void exp_slopes(const void *arguments, int64_t n, const float *x,
+                                      const float *y, const float *dy, float *dx)
+{
+    strata__chain(exp_slope, arguments, n, x, y, dy, dx);
+}
+
+const strata__pointwise strata__exponential = {exp_values, exp_slopes, true};
+
+strata_tensor *strata_ops_exp(strata_tensor *x)
+{
+    return strata__pointwise_apply("exp", x, &strata__exponential, NULL, 0);
+}
+
+/* --- ln x --- */
+
+static inline float log_point(const void *arguments, float x)
+{
+    (void)arguments;
+    return strata__log(x);
+}
+
+static inline float log_slope(const void *arguments, float x, float y)
+{
+    (void)arguments;
+    (void)y;
+    return 1.0f / x;
+}
+
+STRATA__VECTOR static void log_values(const void *arguments, int64_t n, const float *x, float *y)
+{
+    strata__map(log_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void log_slopes(const void *arguments, int64_t n, const float *x,
+                                      const float *y, const float *dy, float *dx)
+{
+    strata__chain(log_slope, arguments, n, x, y, dy, dx);
+}
+
+strata_tensor *strata_ops_log(strata_tensor *x)
+{
+    static const strata__pointwise function = {log_values, log_slopes, false};
+    return strata__pointwise_apply("log", x, &function, NULL, 0);
+}
+
+/* --- |x|, with slope 0 at 0 --- */
+
+static inline float abs_point(const void *arguments, float x)
+{
+    (void)arguments;
+    return fabsf(x);
+}
+
+static inline float abs_slope(const void *arguments, float x, float y)
+{
+    (void)arguments;
+    (void)y;
+    return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f;
+}
+
+STRATA__VECTOR static void abs_values(const void *arguments, int64_t n, const float *x, float *y)
+{
+    strata__map(abs_point, arguments, n, x, y);
+}
+
+STRATA__VECTOR static void abs_slopes(const void *arguments, int64_t n, const float *x,
+                                      const float *y, const float *dy, float *dx)
+{
+    strata__chain(abs_slope, arguments, n, x, y, dy, dx);
+}
+
+strata_tensor *strata_ops_abs(strata_tensor *x)
+{
+    static const strata__pointwise function = {abs_values, abs_slopes, false};
+    return strata__pointwise_apply("abs", x, &function, NULL, 0);
 }

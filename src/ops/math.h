@@ -1,5 +1,4 @@
-/* Elementary functions in single precision that loops can vectorise; errors of one or two units in
- * the last place. */
+/* Elementary functions in single precision, branch-free so that loops over them become vectors. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_OPS_MATH_H
 #define STRATA_OPS_MATH_H
@@ -8,70 +7,169 @@
 #include <stdint.h>
 #include <string.h>
 
-/* eˣ = 2ⁿ·eʳ with n = round(x / ln 2), |r| ≤ ln 2 / 2, eʳ by its minimax polynomial (Cephes). */
+/*
+ * Errors are at most 3 units in the last place, NaN stays NaN. Polynomials of exp, log and tanh: S.
+ * Moshier, Cephes; of erf: N. Juffa.
+ */
+
+static inline uint32_t strata__bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float strata__from_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* |magnitude| with the sign of `sign`. */
+static inline float strata__with_sign(float magnitude, float sign)
+{
+    return strata__from_bits((strata__bits_of(magnitude) & 0x7fffffffu) |
+                             (strata__bits_of(sign) & 0x80000000u));
+}
+
+/* 2ⁿ for −126 ≤ n ≤ 127. */
+static inline float strata__power_of_two(int32_t n)
+{
+    return strata__from_bits((uint32_t)(n + 127) << 23);
+}
+
+/*
+ * x = n·ln 2 + r with |r| ≤ ln 2 / 2. Adding 1.5·2²³ rounds to a whole number and leaves it in the
+ * low bits. Returns r; x must be within ±120.
+ */
+static inline float strata__reduce_exponent(float x, int32_t *n)
+{
+    const float shift = 12582912.0f;
+    float shifted = x * 1.44269504f + shift, whole = shifted - shift;
+    *n = (int32_t)(strata__bits_of(shifted) - strata__bits_of(shift));
+    return (x - whole * 0.693359375f) - whole * -2.12194440e-4f;
+}
+
+/* eʳ − 1 for |r| ≤ ln 2 / 2. */
+static inline float strata__expm1_near_zero(float r)
+{
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    return p * r * r + r;
+}
+
+static inline float strata__clamp(float x, float low, float high)
+{
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+/* eˣ; the power of two in two factors, since 2¹²⁸ is no float, and 2⁻¹⁵⁰ neither. */
 static inline float strata__exp(float x)
 {
-    float clamped = x > 88.72283f ? 88.72283f : x < -87.33654f ? -87.33654f : x;
-    float n = nearbyintf(clamped * 1.44269504f);
-    float r = fmaf(n, -0.693359375f, clamped);
-    r = fmaf(n, 2.12194440e-4f, r);
-    float p = fmaf(1.9875691500e-4f, r, 1.3981999507e-3f);
-    p = fmaf(p, r, 8.3334519073e-3f);
-    p = fmaf(p, r, 4.1665795894e-2f);
-    p = fmaf(p, r, 1.6666665459e-1f);
-    p = fmaf(p, r, 5.0000001201e-1f);
-    p = fmaf(p, r * r, r) + 1.0f;
-    /* 2ⁿ in two factors, so that n = 128 does not overflow by itself. */
-    int32_t whole = (int32_t)n, half = whole >> 1;
-    int32_t low = (half + 127) << 23, high = (whole - half + 127) << 23;
-    float scale_low, scale_high;
-    memcpy(&scale_low, &low, sizeof low);
-    memcpy(&scale_high, &high, sizeof high);
-    float y = p * scale_low * scale_high;
-    y = x > 88.72283f ? INFINITY : x < -103.97f ? 0.0f : y;
-    return x != x ? x : y;
+    int32_t n;
+    float r = strata__reduce_exponent(strata__clamp(x, -104.0f, 89.0f), &n);
+    int32_t half = n >> 1;
+    return (strata__expm1_near_zero(r) + 1.0f) * strata__power_of_two(half) *
+           strata__power_of_two(n - half);
+}
+
+/* eˣ − 1: 2ⁿ·(eʳ − 1) + (2ⁿ − 1). */
+static inline float strata__expm1(float x)
+{
+    int32_t n;
+    float r = strata__reduce_exponent(strata__clamp(x, -30.0f, 88.0f), &n);
+    float scale = strata__power_of_two(n);
+    return strata__expm1_near_zero(r) * scale + (scale - 1.0f);
+}
+
+/* Natural logarithm of a positive normal number: x = 2ᵉ·m with √½ ≤ m < √2. */
+static inline float strata__log_positive(float x)
+{
+    uint32_t bits = strata__bits_of(x) - 0x3f3504f3u; /* √½ becomes 0 */
+    float e = (float)((int32_t)bits >> 23);
+    float m = strata__from_bits((bits & 0x007fffffu) + 0x3f3504f3u) - 1.0f, z = m * m;
+    float p = 7.0376836292e-2f;
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    float tail = p * m * z + e * -2.12194440e-4f - 0.5f * z;
+    return e * 0.693359375f + (m + tail);
+}
+
+/* ln x: −∞ at 0, NaN below. */
+static inline float strata__log(float x)
+{
+    const float smallest = 1.17549435e-38f; /* normal */
+    float scaled = x < smallest ? x * 16777216.0f : x;
+    float y = strata__log_positive(scaled) - (x < smallest ? 16.635532f : 0.0f);
+    y = x < INFINITY ? y : x; /* infinity, NaN */
+    y = x == 0.0f ? -INFINITY : y;
+    return x < 0.0f ? NAN : y;
+}
+
+/* ln(1 + u) for u ≥ 0: what 1 + u loses is put back to first order. */
+static inline float strata__log1p(float u)
+{
+    float w = 1.0f + u, lost = u - (w - 1.0f);
+    return strata__log_positive(w) + lost / w;
+}
+
+/* Below 0.625 an odd polynomial, above (1 − e⁻²ˣ) / (1 + e⁻²ˣ). */
+static inline float strata__tanh(float x)
+{
+    float size = x < 0.0f ? -x : x, s = x * x;
+    float p = -5.70498872745e-3f;
+    p = p * s + 2.06390887954e-2f;
+    p = p * s - 5.37397155531e-2f;
+    p = p * s + 1.33314422036e-1f;
+    p = p * s - 3.33332819422e-1f;
+    float near = p * s * x + x, e = strata__exp(-2.0f * size);
+    float far = strata__with_sign((1.0f - e) / (1.0f + e), x);
+    return size < 0.625f ? near : far;
 }
 
 static inline float strata__sigmoid(float x)
 {
-    float e = strata__exp(-fabsf(x));
-    float positive = 1.0f / (1.0f + e);
-    return x >= 0.0f ? positive : x != x ? x : e * positive;
+    return 1.0f / (1.0f + strata__exp(-x));
 }
 
-/* Below 0.625 an odd polynomial (Cephes), above (1 − e⁻²ˣ) / (1 + e⁻²ˣ). */
-static inline float strata__tanh(float x)
+/* ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|) */
+static inline float strata__softplus(float x)
 {
-    float t = fabsf(x), s = x * x;
-    float p = fmaf(-5.70498872745e-3f, s, 2.06390887954e-2f);
-    p = fmaf(p, s, -5.37397155531e-2f);
-    p = fmaf(p, s, 1.33314422036e-1f);
-    p = fmaf(p, s, -3.33332819422e-1f);
-    float small = fmaf(p * s, x, x);
-    float e = strata__exp(-2.0f * t);
-    float large = copysignf((1.0f - e) / (1.0f + e), x);
-    return t < 0.625f ? small : x != x ? x : large;
+    float size = x < 0.0f ? -x : x;
+    return (x < 0.0f ? 0.0f : x) + strata__log1p(strata__exp(-size));
 }
 
-/* Two polynomials that meet at 475/512. */
+/* Two polynomials: erf near 0, ln(1 − erf) farther out. */
 static inline float strata__erf(float x)
 {
-    float t = fabsf(x), s = x * x;
-    float r = fmaf(-1.72853470e-5f, t, 3.83197126e-4f),
-          u = fmaf(-3.88396438e-3f, t, 2.42546219e-2f);
-    r = fmaf(r, s, u);
-    r = fmaf(r, t, -1.06777877e-1f);
-    r = fmaf(r, t, -6.34846687e-1f);
-    r = fmaf(r, t, -1.28717512e-1f);
-    r = fmaf(r, t, -t);
-    float large = copysignf(1.0f - strata__exp(r), x);
-    float p = fmaf(-5.96761703e-4f, s, 4.99119423e-3f);
-    p = fmaf(p, s, -2.67681349e-2f);
-    p = fmaf(p, s, 1.12819925e-1f);
-    p = fmaf(p, s, -3.76125336e-1f);
-    p = fmaf(p, s, 1.28379166e-1f);
-    float small = fmaf(p, x, x);
-    return t > 0.927734375f ? large : small;
+    float size = x < 0.0f ? -x : x, s = x * x;
+    float near = -5.96761703e-4f;
+    near = near * s + 4.99119423e-3f;
+    near = near * s - 2.67681349e-2f;
+    near = near * s + 1.12819925e-1f;
+    near = near * s - 3.76125336e-1f;
+    near = near * s + 1.28379166e-1f;
+    near = near * x + x;
+    float t = size > 4.0f ? 4.0f : size, t2 = t * t;
+    float far = -1.72853470e-5f * t + 3.83197126e-4f;
+    far = far * t2 + (-3.88396438e-3f * t + 2.42546219e-2f);
+    far = far * t - 1.06777877e-1f;
+    far = far * t - 6.34846687e-1f;
+    far = far * t - 1.28717512e-1f;
+    far = 1.0f - strata__exp(far * t - t);
+    return size > 0.927734375f ? strata__with_sign(far, x) : near;
 }
 
 #endif
