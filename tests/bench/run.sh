@@ -1,0 +1,102 @@
+#!/bin/sh
+# The benchmark: our times beside those of others in the same run, one row each:
+#     what <tab> ours <tab> the other's <tab> its name <tab> ratio (above 1: ours is ahead)
+# SPDX-License-Identifier: Apache-2.0
+#
+# Peers run where Keras or PyTorch can be imported by $STRATA_BENCH_PYTHON (default python3; several, separated by blanks, are
+# tried in turn). Alone on the machine, nothing else running: everything here is noisy.
+set -u
+: "${srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}" "${builddir:=.}" "${MPIRUN:=mpirun}"
+bench=$builddir/tests/bench
+pythons=${STRATA_BENCH_PYTHON:-python3}
+
+export OMPI_MCA_sharedfp=^sm OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+if [ "$(id -u)" = 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+cores=$(nproc)
+
+row() {
+    printf '%s\t%s\t%s\t%s\t%s\n' "$@"
+}
+
+ratio() {
+    awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else print "-" }'
+}
+
+# --- peers: "NAME SAMPLES_PER_SECOND MIB" of the best, or nothing -----------------------------------------------------------
+
+python_with() {
+    for python in $pythons; do
+        "$python" -c "import $1" > /dev/null 2>&1 && { echo "$python"; return; }
+    done
+}
+
+peer_line() { # PEER WORKLOAD
+    module=$1
+    case $1 in keras-jax) module=jax ;; keras-tensorflow) module=tensorflow ;; esac
+    python=$(python_with $module)
+    [ -n "$python" ] || return 0
+    env -u OMP_NUM_THREADS "$python" "$srcdir/tests/bench/peers.py" "$1" "$2" --threads 2 2> /dev/null |
+        sed -n 's/.*"peer": "\([^"]*\)".*"samples_per_s": \([0-9.]*\).*"rss_mib": \([0-9]*\).*/\1 \2 \3/p'
+}
+
+best_peer() { # WORKLOAD
+    for peer in keras-jax keras-tensorflow torch; do
+        peer_line "$peer" "$1"
+    done | sort -k2,2 -rn | head -n 1
+}
+
+# --- ours -------------------------------------------------------------------------------------------------------------------
+
+# Fields of tests/bench/bench_train.c; the fastest of three runs.
+ours() { # RANKS THREADS WORKLOAD [OPTIONS]
+    ranks=$1 threads=$2
+    shift 2
+    for run in 1 2 3; do
+        if [ "$threads" = 1 ]; then
+            "$MPIRUN" -n "$ranks" "$bench/bench_train" "$@" 2> /dev/null
+        else
+            OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads \
+                "$MPIRUN" --bind-to none -n "$ranks" "$bench/bench_train" "$@" 2> /dev/null
+        fi
+    done | sort -k2,2 -rn | head -n 1
+}
+
+train_rows() { # WORKLOAD BATCH
+    peer=$(best_peer "$1")
+    name=$(echo "$peer" | cut -d' ' -f1)
+    theirs=$(echo "$peer" | cut -d' ' -f2)
+    memory=$(echo "$peer" | cut -d' ' -f3)
+    two=$(ours 2 1 "$1")
+    one=$(ours 1 2 "$1")
+    speed=$(echo "$two" | cut -d' ' -f2)
+    row "$1, batch $2, 2 ranks, samples/s" "$speed" "${theirs:--}" "${name:-no peer}" "$(ratio "$speed" "${theirs:-0}")"
+    speed=$(echo "$one" | cut -d' ' -f2)
+    row "$1, batch $2, 1 rank with 2 threads, samples/s" "$speed" "${theirs:--}" "${name:-no peer}" \
+        "$(ratio "$speed" "${theirs:-0}")"
+    mib=$(echo "$two" | cut -d' ' -f6)
+    row "$1, resident MiB a rank (ratio above 1: less)" "$mib" "${memory:--}" "${name:-no peer}" \
+        "$(ratio "${memory:-0}" "$mib")"
+    row "$1, system allocations in a steady step" "$(echo "$two" | cut -d' ' -f7)" 0 "aim" -
+}
+
+start_row() {
+    best=
+    for run in 1 2 3; do
+        begin=$(date +%s.%N)
+        end=$("$MPIRUN" -n 2 "$bench/bench_train" mlp 2> /dev/null | cut -d' ' -f8)
+        best=$(awk -v a="$end" -v b="$begin" -v c="${best:-1000}" 'BEGIN { d = a - b; print d < c ? d : c }')
+    done
+    row "start of mpirun -n 2 to the end of the first step, s" "$best" 1.0 "aim" "$(ratio 1 "$best")"
+}
+
+printf 'what\tours\tother\tname\tratio\n'
+[ -n "$(python_with keras)$(python_with torch)" ] ||
+    echo "neither Keras nor PyTorch can be imported by $pythons: rows without a peer (set STRATA_BENCH_PYTHON)" >&2
+[ "$cores" -ge 2 ] || echo "only $cores core: 2 ranks share it" >&2
+train_rows mlp 128
+train_rows convnet 64
+start_row
+"$MPIRUN" -n 2 "$bench/bench_reduce" 2> /dev/null
+"$MPIRUN" -n 2 "$bench/bench_matmul" 2> /dev/null
