@@ -3,7 +3,7 @@
 #ifndef STRATA_OPS_ACTIVATION_KERNELS_H
 #define STRATA_OPS_ACTIVATION_KERNELS_H
 
-#include "ops/pointwise.h"
+#include "ops/activation.h"
 
 typedef struct strata__relu_arguments {
     double negative_slope;
@@ -29,5 +29,8 @@ extern const strata__pointwise strata__relu_function, strata__leaky_relu, strata
     strata__elu, strata__selu, strata__tanh_function, strata__sigmoid_function,
     strata__softplus_function, strata__softsign, strata__silu, strata__hard_sigmoid,
     strata__hard_silu, strata__mish, strata__gelu;
+
+/* Of a plain relu: dx = dy where y > 0, else 0. dx may be dy. */
+void strata__relu_gradient_from_result(const float *y, const float *dy, float *dx, int64_t count);
 
 #endif
