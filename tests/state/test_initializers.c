@@ -342,6 +342,23 @@ static void test_seeds(void **state)
     free(again);
 }
 
+/* Rounding to float32, 0.125 apart here, must not reach the bound that is excluded. */
+static void test_uniform_values_stay_below_the_bound(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    strata_context *ctx = test_context_without_mesh();
+    strata__object object;
+    float values[COUNT], highest = 0;
+    parse_object(ctx, &strata__initializer_family, "RandomUniform(1048576, 1048577)", &object);
+    const strata__initializer_methods *methods = object.class->methods;
+    methods->fill(object.config, (strata__key){.seed = 1}, &STRATA_SHAPE(COUNT), 0, COUNT, values);
+    for (int i = 0; i < COUNT; i++)
+        highest = fmaxf(highest, values[i]);
+    assert_all_near(highest, 1048577 - 0.125, 0);
+    strata__object_free(ctx, &object);
+}
+
 /* As in Keras, a seed is the only argument of the six; others are refused, also by position. */
 static void test_arguments(void **state)
 {
@@ -376,6 +393,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_same_values_on_every_mesh),
         cmocka_unit_test(test_orthogonal_signs),
         cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_uniform_values_stay_below_the_bound),
         cmocka_unit_test(test_arguments),
     };
     return test_main(argc, argv, tests, TEST_COUNT(tests));
