@@ -49,9 +49,11 @@ STRATA_EXPORT strata_tensor *strata_variable_value(strata_variable *variable);
  * Assigns the replica's value. ON_READ: own copy, no communication. ON_WRITE: the passed values are aggregated over the replicas
  * first, and every copy gets the result; with aggregation NONE that is refused: "You must specify an aggregation method to update …".
  * A whole (not batch-split) tensor that is equal on all replicas, as sums over the batch are, should go with MEAN or
- * ONLY_FIRST_REPLICA, or with one replica. Collective on the replicas when ON_WRITE aggregates, else Local.
+ * ONLY_FIRST_REPLICA, or with one replica. Collective on the replicas when ON_WRITE aggregates, else Local; a value whose features are
+ * split otherwise than the variable's is gathered first, Collective on the columns of the mesh. A symbolic value changes nothing.
  */
 STRATA_EXPORT strata_status strata_variable_assign(strata_variable *variable, strata_tensor *value);
+/** value ± the passed value; not for bool. */
 STRATA_EXPORT strata_status strata_variable_assign_add(strata_variable *variable, strata_tensor *value);
 STRATA_EXPORT strata_status strata_variable_assign_sub(strata_variable *variable, strata_tensor *value);
 

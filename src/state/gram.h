@@ -17,6 +17,7 @@ int64_t strata__vector_count(const strata__vectors *vectors);
 double strata__cosine_sum(strata_context *ctx, const strata__vectors *vectors);
 
 /* out (rows × columns) += scale · its gradient. Local. */
-void strata__cosine_sum_gradient(strata_context *ctx, const strata__vectors *vectors, double scale, float *out);
+void strata__cosine_sum_gradient(strata_context *ctx, const strata__vectors *vectors, double scale,
+                                 float *out);
 
 #endif

@@ -12,9 +12,12 @@
 
 /* Where a variable's elements lie. Only float32 is ever sharded: other types are whole. */
 typedef enum strata__placement {
-    STRATA__WHOLE,  /* a copy on every rank; replicas: data × rows (and cols, which compute the same) */
-    STRATA__VECTOR, /* last axis over cols, equal on rows: biases of sharded layers; replicas: data × rows */
-    STRATA__MATRIX  /* (prod(shape[:-1]) × shape[-1]) over rows × cols: kernels of sharded layers; replicas: data */
+    /* a copy on every rank; replicas: data × rows (and cols, which compute the same) */
+    STRATA__WHOLE,
+    /* last axis over cols, equal on rows: biases of sharded layers; replicas: data × rows */
+    STRATA__VECTOR,
+    /* (prod(shape[:-1]) × shape[-1]) over rows × cols: kernels of sharded layers; replicas: data */
+    STRATA__MATRIX
 } strata__placement;
 
 typedef struct strata__variable_spec {
@@ -22,12 +25,13 @@ typedef struct strata__variable_spec {
     const char *path; /* of the owner: "dense"; the variable's path is path/name */
     strata_shape shape;
     strata_dtype dtype;
-    const char *initializer, *regularizer, *constraint; /* notation or JSON; NULL: Keras's default for the dtype / none / none */
+    const char *initializer; /* notation or JSON; NULL: Keras's default for the dtype */
+    const char *regularizer, *constraint; /* notation or JSON; NULL: none */
     bool trainable;
     strata_synchronization synchronization;
     strata_aggregation aggregation;
-    strata__placement placement; /* MATRIX and VECTOR become WHOLE on a 1 × 1 model grid; MATRIX needs two axes */
-    uint64_t seed; /* of the layer, added to the context's; 0: none */
+    strata__placement placement; /* on a 1 × 1 model grid all is WHOLE; MATRIX needs two axes */
+    uint64_t seed;               /* of the layer, added to the context's; 0: none */
 } strata__variable_spec;
 
 struct strata_variable {
@@ -41,44 +45,51 @@ struct strata_variable {
     strata_aggregation aggregation;
     strata__object regularizer, constraint;
     strata__placement placement;
-    strata__matrix matrix;   /* placement MATRIX */
-    strata__axis replicas;   /* group that holds equal copies: BATCH or DATA */
-    strata_tensor *value;    /* this rank's piece, float32 or as dtype says; kept for the variable's life */
-    void *storage;           /* own memory of the piece while not packed */
-    int64_t count;           /* elements of the local piece */
-    strata__arena *arena;    /* while packed: value and sink lie in the arena */
-    int64_t offset;          /* element of the arena */
-    int pack_index;          /* in the pack's list, while packed */
+    strata__matrix matrix; /* placement MATRIX */
+    strata__axis replicas; /* group that holds equal copies: BATCH or DATA */
+    strata_tensor *value;  /* this rank's piece, kept for the variable's life */
+    void *storage;         /* own memory of the piece while not packed */
+    int64_t count;         /* elements of the local piece */
+    strata__arena *arena;  /* while packed: value and sink lie in the arena */
+    int64_t offset;        /* element of the arena */
+    int pack_index;        /* in the pack's list, while packed */
 };
 
-/* Collective on the mesh: all ranks make the same variables in the same order. Errors name the path. NULL after an error. */
+/* Collective on the mesh: all ranks make the same variables in the same order. Errors name the
+ * path. NULL after an error. */
 strata_variable *strata__variable_new(strata_context *ctx, const strata__variable_spec *spec);
+/* Not while packed. Local. */
 void strata__variable_free(strata_variable *variable);
 
-/* Global position of a local element run: calls `each` with (global first element, local offset, length) for every run of
- * consecutive elements of the local piece. Serves initial values, file hyperslabs and digests. */
+/* Global position of a local element run: calls `each` with (global first element, local offset,
+ * length) for every run of consecutive elements of the local piece. Serves initial values, file
+ * hyperslabs and digests. */
 typedef void strata__run(void *user, int64_t global, int64_t local, int64_t length);
 void strata__variable_runs(const strata_variable *variable, strata__run *each, void *user);
 
-/* This rank's block as a hyperslab of the global row-major array seen as (prod(shape[:-1]) × shape[-1]): first[] and count[] of
- * the global[] rows and columns, whatever the placement. */
-void strata__variable_block(const strata_variable *variable, int64_t first[2], int64_t count[2], int64_t global[2]);
+/* This rank's block as a hyperslab of the global row-major array seen as (prod(shape[:-1]) ×
+ * shape[-1]): first[] and count[] of the global[] rows and columns, whatever the placement. */
+void strata__variable_block(const strata_variable *variable, int64_t first[2], int64_t count[2],
+                            int64_t global[2]);
 
 /* Groups of which each holds one copy. Local. */
 int strata__variable_replicas(const strata_variable *variable);
 
-/* Whole array from the pieces of the grid, on all its ranks; and the own piece out of one. Collective on the grid / Local. */
-strata_status strata__variable_collect(const strata_variable *variable, const void *piece, void *whole);
+/* Whole array from the pieces of the grid, on all its ranks; and the own piece out of one.
+ * Collective on the grid / Local. */
+strata_status strata__variable_collect(const strata_variable *variable, const void *piece,
+                                       void *whole);
 void strata__variable_cut(const strata_variable *variable, const void *whole, void *piece);
 
 /*
- * Values may be shared by the ranks of a node while packed: begin says whether this rank is the one to write value->data, all others
- * have stopped reading then; end makes the values visible to all. Collective on the replicas.
+ * Values may be shared by the ranks of a node while packed: begin says whether this rank is the one
+ * to write value->data, all others have stopped reading then; end makes the values visible to all.
+ * Collective on the replicas.
  */
 bool strata__variable_write_begin(strata_variable *variable);
 void strata__variable_write_end(strata_variable *variable);
 
-/* Packing: trainable variables move into arenas (one per replica group) for training, and back out. */
+/* Packing: trainable variables move into arenas, one per replica group, and back out again. */
 typedef struct strata__pack {
     int arena_count;
     strata__arena *arenas[2];
@@ -90,23 +101,28 @@ typedef struct strata__pack {
     int open_first[2];           /* where an arena's counts begin in `open` */
 } strata__pack;
 
-/* variables: trainable, float32, in the optimizer's order; buckets go from the last to the first, since the backward pass finishes
- * the last layer first. A variable can be in one pack at a time. Collective on the mesh. */
-strata_status strata__pack_new(strata_context *ctx, int count, strata_variable *const *variables, strata__pack **pack);
+/* variables: trainable, float32, in the optimizer's order; buckets go from the last to the first,
+ * since the backward pass finishes the last layer first. A variable can be in one pack at a time.
+ * Collective on the mesh. */
+strata_status strata__pack_new(strata_context *ctx, int count, strata_variable *const *variables,
+                               strata__pack **pack);
 void strata__pack_free(strata_context *ctx, strata__pack *pack); /* Values move back. Collective. */
 
-/* Step: begin clears the sinks; complete is the tape's hook (user is the pack); close marks what the pass did not reach (zero gradient). */
+/* Step: begin clears the sinks; complete is the tape's hook (user is the pack); close marks what
+ * the pass did not reach (zero gradient). */
 void strata__pack_begin(strata__pack *pack);
 void strata__pack_complete(void *pack, strata_variable *variable);
 void strata__pack_close(strata__pack *pack);
 
 /*
- * Σ of the regularizer over the whole variable as a float32 scalar tensor, the same on all ranks, differentiable: each replica's
- * gradient is 1/replicas of it, since replicas are summed. NULL without regularizer. Collective on the model grid for shards.
+ * Σ of the regularizer over the whole variable as a float32 scalar tensor, the same on all ranks,
+ * differentiable: each replica's gradient is 1/replicas of it, since replicas are summed. NULL
+ * without regularizer. Collective on the model grid for shards.
  */
 strata_tensor *strata__variable_regularization(strata_variable *variable);
 
-/* Applies the constraint to the value after an update, to all of the variable whatever the placement. Collective on the mesh. */
+/* Applies the constraint to the value after an update, to all of the variable whatever the
+ * placement. Collective on the mesh. */
 strata_status strata__variable_constrain(strata_variable *variable);
 
 #endif
