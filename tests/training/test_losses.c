@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include "mesh/mesh.h"
+#include "ops/ops.h"
 #include "training/loss.h"
 #include "training/sample_weight.h"
 
@@ -369,6 +370,54 @@ static void test_losses_ranks_without_samples(void **state)
     }
 }
 
+/* Predictions that all ranks hold alike are one batch, not one a rank. */
+static void test_losses_whole_predictions_count_once(void **state)
+{
+    static const float truth[] = {0, 0, 0, 0}, prediction[] = {1, 2, 3, 0};
+    (void)state;
+    strata_context *ctx = test_context(NULL);
+    strata__loss *loss;
+    strata__loss_new(ctx, "mse", &loss);
+    strata_scope_begin(ctx);
+    strata_tensor *y_true = strata_tensor_from(ctx, STRATA_FLOAT32, STRATA_SHAPE(2, 2), truth);
+    strata_tensor *y_pred = strata_tensor_from(ctx, STRATA_FLOAT32, STRATA_SHAPE(2, 2), prediction);
+    assert_all_near(loss_of(loss, y_true, y_pred, NULL), 3.5, 1e-6);
+    strata_scope_end(ctx);
+    strata_tensor_release(y_true);
+    strata_tensor_release(y_pred);
+    strata__loss_free(loss);
+}
+
+/* The feature axis over cols: the same loss, and each column gets the gradient of its own features.
+ */
+static void test_losses_split_predictions(void **state)
+{
+    static const int32_t labels[SAMPLES] = {2, 0, 3, 1, 3};
+    (void)state;
+    for (int i = 0; test_mesh(i); i++) {
+        strata_context *ctx = test_context(test_mesh(i));
+        float gradients[2][SAMPLES * CLASSES];
+        double values[2];
+        strata__loss *loss;
+        strata__loss_new(ctx, "SparseCategoricalCrossentropy(from_logits=True)", &loss);
+        strata_scope_begin(ctx);
+        strata_tensor *y_true = batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
+        for (int split = 0; split < 2; split++) {
+            strata_tensor *x = predictions(ctx, logits);
+            strata_tape_begin(ctx);
+            strata_tape_watch(x);
+            strata_tensor *part =
+                strata__loss_call(loss, y_true, split ? strata__split(x) : x, NULL, &values[split]);
+            strata_tape_gradient(ctx, 1, &part, NULL);
+            strata_tensor_gather(strata_tensor_gradient(x), gradients[split]);
+        }
+        assert_all_near(values[1], values[0], 1e-6);
+        assert_all_floats_near(gradients[1], gradients[0], SAMPLES * CLASSES, 1e-6);
+        strata_scope_end(ctx);
+        strata__loss_free(loss);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +433,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_losses_refuse_shapes),
         cmocka_unit_test(test_losses_class_weights),
         cmocka_unit_test(test_losses_ranks_without_samples),
+        cmocka_unit_test(test_losses_whole_predictions_count_once),
+        cmocka_unit_test(test_losses_split_predictions),
     };
     return test_main(argc, argv, tests, TEST_COUNT(tests));
 }
