@@ -6,6 +6,7 @@
 #include "base/vector.h"
 #include "ops/batch.h"
 #include "ops/ops.h"
+#include "ops/threads.h"
 
 /* Values normalized again at once for the gradients of γ and β: they stay in the nearest cache. */
 #define TILE 4096
@@ -125,6 +126,21 @@ static void parameter_gradients(strata_context *ctx, const rows *r, const strata
     strata__free(ctx, sums);
 }
 
+typedef struct gradient_work {
+    const rows *r;
+    const float *x, *dy, *gamma;
+    float *dx;
+} gradient_work;
+
+static void gradient_piece(const void *user, int64_t first, int64_t count)
+{
+    const gradient_work *w = user;
+    const rows *r = w->r;
+    for (int64_t i = first; i < first + count; i++)
+        row_gradient(w->x + i * r->n, w->dy + i * r->n, r->n, r->mean[i], !r->rms_scaling, r->r[i],
+                     w->gamma, w->dx + i * r->n);
+}
+
 static void input_gradient(strata_context *ctx, const rows *r, strata_tensor *x, const float *dy,
                            const strata_tensor *gamma)
 {
@@ -132,11 +148,8 @@ static void input_gradient(strata_context *ctx, const rows *r, strata_tensor *x,
     const float *factors = values_or(ctx, gamma, r->n, 1.0f, &own);
     strata_tensor *dx = strata_tensor_keep(strata__tensor_like(x));
     if (dx && factors) {
-        const float *from = x->data;
-        float *to = dx->data;
-        for (int64_t i = 0; i < r->rows; i++)
-            row_gradient(from + i * r->n, dy + i * r->n, r->n, r->mean[i], !r->rms_scaling, r->r[i],
-                         factors, to + i * r->n);
+        strata__on_threads(r->rows, r->n, gradient_piece,
+                           &(gradient_work){r, x->data, dy, factors, dx->data});
         strata__gradient_give(x, dx);
     }
     strata_tensor_release(dx);
@@ -156,18 +169,32 @@ static void layer_normalization_gradient(strata_context *ctx, strata__node *node
 
 /* --- the operation --- */
 
+typedef struct forward_work {
+    int64_t n;
+    double epsilon;
+    bool rms_scaling;
+    const float *x, *gamma, *beta;
+    float *mean, *r, *y;
+} forward_work;
+
+static void forward_piece(const void *user, int64_t first, int64_t count)
+{
+    const forward_work *w = user;
+    for (int64_t i = first; i < first + count; i++) {
+        row_moments(w->x + i * w->n, w->n, w->epsilon, &w->mean[i], &w->r[i]);
+        row_transform(w->x + i * w->n, w->n, w->rms_scaling ? 0.0f : w->mean[i], w->r[i], w->gamma,
+                      w->beta, w->y + i * w->n);
+    }
+}
+
 static void compute(const strata_tensor *x, const saved *s, double epsilon, const float *gamma,
                     const float *beta, strata_tensor *y)
 {
-    rows r = rows_of(s);
-    float *mean = s->moments->data, *inverse = mean + r.rows;
-    const float *from = x->data;
-    float *to = y->data;
-    for (int64_t i = 0; i < r.rows; i++) {
-        row_moments(from + i * r.n, r.n, epsilon, &mean[i], &inverse[i]);
-        row_transform(from + i * r.n, r.n, s->rms_scaling ? 0.0f : mean[i], inverse[i], gamma, beta,
-                      to + i * r.n);
-    }
+    int64_t count = s->moments->shape.dims[1];
+    float *mean = s->moments->data;
+    forward_work work = {s->n, epsilon, s->rms_scaling, x->data, gamma,
+                         beta, mean,    mean + count,   y->data};
+    strata__on_threads(count, s->n, forward_piece, &work);
 }
 
 /* Over the last `axis_count` axes, all of them whole. */

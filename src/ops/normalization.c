@@ -8,6 +8,7 @@
 #include "base/vector.h"
 #include "ops/batch.h"
 #include "ops/ops.h"
+#include "ops/threads.h"
 
 /* Keras adds it to the number of unmasked positions. */
 #define MASK_EPSILON 1e-7
@@ -37,29 +38,49 @@ static const float *own_part(const strata_tensor *vector, const strata_tensor *x
 
 /* --- kernels --- */
 
-/* y = (x − mean)·scale + offset, all vectors (n). */
-STRATA__VECTOR static void transform(const float *x, int64_t rows, int64_t n, const float *mean,
-                                     const float *scale, const float *offset, float *y)
+/* Vectors of n values but for w, which has one a row. */
+typedef struct row_work {
+    int64_t n;
+    const float *x, *dy, *w;
+    const float *mean, *scale, *offset, *slope;
+    float *to;
+} row_work;
+
+/* y = (x − mean)·scale + offset */
+STRATA__VECTOR static void transform(const row_work *k, int64_t first, int64_t rows)
 {
+    int64_t n = k->n;
+    const float *x = k->x + first * n;
+    float *y = k->to + first * n;
     for (int64_t i = 0; i < rows; i++, x += n, y += n) {
 #pragma omp simd
         for (int64_t j = 0; j < n; j++)
-            y[j] = (x[j] - mean[j]) * scale[j] + offset[j];
+            y[j] = (x[j] - k->mean[j]) * k->scale[j] + k->offset[j];
     }
 }
 
-/* dx = scale·dy − w·(offset + slope·(x − mean)); w a value a row. */
-STRATA__VECTOR static void transform_gradient(const float *x, const float *dy, const float *w,
-                                              int64_t rows, int64_t n, const float *mean,
-                                              const float *scale, const float *offset,
-                                              const float *slope, float *dx)
+/* dx = scale·dy − w·(offset + slope·(x − mean)) */
+STRATA__VECTOR static void transform_gradient(const row_work *k, int64_t first, int64_t rows)
 {
+    int64_t n = k->n;
+    const float *x = k->x + first * n, *dy = k->dy + first * n;
+    float *dx = k->to + first * n;
     for (int64_t i = 0; i < rows; i++, x += n, dy += n, dx += n) {
-        float weight = w ? w[i] : 1.0f;
+        float w = k->w ? k->w[first + i] : 1.0f;
 #pragma omp simd
         for (int64_t j = 0; j < n; j++)
-            dx[j] = scale[j] * dy[j] - weight * (offset[j] + slope[j] * (x[j] - mean[j]));
+            dx[j] = k->scale[j] * dy[j] - w * (k->offset[j] + k->slope[j] * (x[j] - k->mean[j]));
     }
+}
+
+static void transform_piece(const void *user, int64_t first, int64_t count)
+{
+    transform(user, first, count);
+}
+
+static void transform_gradient_piece(const void *user, int64_t first, int64_t count)
+{
+    transform_gradient(user, first, count);
 }
 
 /* --- moments --- */
@@ -171,9 +192,10 @@ static void input_gradient(strata_context *ctx, const saved *s, strata_tensor *x
                 scale[2 * n + j] = (float)(scale[j] * inverse[j] * sums[n + j] / s->count);
             }
         }
-        transform_gradient(x->data, dy->data, s->weights ? s->weights->data : NULL,
-                           strata__local_rows(x), n, mean, scale, scale + n, scale + 2 * n,
-                           dx->data);
+        row_work work = {n,       x->data, dy->data,  s->weights ? s->weights->data : NULL,
+                         mean,    scale,   scale + n, scale + 2 * n,
+                         dx->data};
+        strata__on_threads(strata__local_rows(x), n, transform_gradient_piece, &work);
         strata__gradient_give(x, dx);
     }
     strata__free(ctx, scale);
@@ -222,7 +244,13 @@ static bool compute(const strata_tensor *x, const saved *s, const float *gamma, 
         scale[j] = (gamma ? gamma[j] : 1.0f) * inverse_of(s)[j];
         scale[n + j] = beta ? beta[j] : 0.0f;
     }
-    transform(x->data, strata__local_rows(x), n, mean_of(s), scale, scale + n, y->data);
+    row_work work = {.n = n,
+                     .x = x->data,
+                     .mean = mean_of(s),
+                     .scale = scale,
+                     .offset = scale + n,
+                     .to = y->data};
+    strata__on_threads(strata__local_rows(x), n, transform_piece, &work);
     strata__free(x->ctx, scale);
     return true;
 }
