@@ -20,7 +20,6 @@ enum {
 
 static const int64_t max_text_bytes = (int64_t)64 << 20;
 static const int64_t max_unpacked_bytes = (int64_t)4 << 30;
-static const int64_t piece_bytes = (int64_t)1 << 20;
 static const char weights_name[] = "model.weights.h5";
 
 /* An archive on rank 0. */
@@ -206,33 +205,20 @@ static int64_t locate(const reader *in, const char *wanted)
     return -1;
 }
 
-/* CRC-32 of a part of the file. */
-static strata_status sum_bytes(const reader *in, int64_t at, int64_t size, uint32_t *sum)
+/* The checksum of zip files, CRC-32. */
+static uint32_t sum_as_zip(uint32_t sum, const void *data, size_t size)
 {
-    unsigned char *piece = strata__alloc(in->ctx, (size_t)piece_bytes);
-    strata_status status = piece ? STRATA_OK : in->ctx->status;
-    uLong crc = crc32(0, NULL, 0);
-    while (size > 0 && status == STRATA_OK) {
-        int64_t count = size < piece_bytes ? size : piece_bytes;
-        status = strata__bytes_read(in->ctx, &in->bytes, at, piece, count);
-        if (status == STRATA_OK)
-            crc = crc32(crc, piece, (uInt)count);
-        at += count;
-        size -= count;
-    }
-    *sum = (uint32_t)crc;
-    strata__free(in->ctx, piece);
-    return status;
+    return (uint32_t)crc32_z(sum, data, size);
 }
 
 /* A stored member stays in the file; the file's descriptor goes with it. */
 static strata_status take_stored(reader *in, const zip_stat_t *about, int64_t at,
                                  strata__bytes *weights)
 {
-    uint32_t sum;
+    uint32_t sum = 0;
     if (at > in->bytes.size - (int64_t)about->size)
         return refuse(in, about->name, "reaches beyond the end of the file");
-    STRATA_TRY(sum_bytes(in, at, (int64_t)about->size, &sum));
+    STRATA_TRY(strata__bytes_sum(in->ctx, &in->bytes, at, (int64_t)about->size, sum_as_zip, &sum));
     if (sum != about->crc)
         return refuse(in, about->name, "cannot be read, or its checksum is wrong");
     *weights = in->bytes;

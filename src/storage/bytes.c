@@ -48,6 +48,24 @@ strata_status strata__bytes_read(strata_context *ctx, const strata__bytes *bytes
     return STRATA_OK;
 }
 
+strata_status strata__bytes_sum(strata_context *ctx, const strata__bytes *bytes, int64_t offset,
+                                int64_t count, strata__sum_function *function, uint32_t *sum)
+{
+    const int64_t most = (int64_t)1 << 20;
+    char *piece = strata__alloc(ctx, (size_t)(count < most ? count : most));
+    strata_status status = piece ? STRATA_OK : ctx->status;
+    while (count > 0 && status == STRATA_OK) {
+        int64_t size = count < most ? count : most;
+        status = strata__bytes_read(ctx, bytes, offset, piece, size);
+        if (status == STRATA_OK)
+            *sum = function(*sum, piece, (size_t)size);
+        offset += size;
+        count -= size;
+    }
+    strata__free(ctx, piece);
+    return status;
+}
+
 /* What the ranks are told before the bytes themselves. */
 typedef struct announcement {
     int64_t name_size, first, size;

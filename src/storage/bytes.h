@@ -24,6 +24,13 @@ strata_status strata__bytes_of_memory(strata_context *ctx, const char *name, cha
 strata_status strata__bytes_read(strata_context *ctx, const strata__bytes *bytes, int64_t offset,
                                  void *data, int64_t count);
 
+/* A checksum that can be taken piece by piece. */
+typedef uint32_t strata__sum_function(uint32_t sum, const void *data, size_t size);
+
+/* Goes on from `sum` over bytes offset … offset+count−1. Local. */
+strata_status strata__bytes_sum(strata_context *ctx, const strata__bytes *bytes, int64_t offset,
+                                int64_t count, strata__sum_function *function, uint32_t *sum);
+
 /*
  * Rank 0's run becomes everybody's (others pass a zeroed one): a copy in memory up to `copy_limit`
  * bytes or when it lies in memory, else each rank opens the file (a shared file system is needed

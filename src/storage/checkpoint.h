@@ -6,15 +6,16 @@
 #include "base/context.h"
 
 /*
- * Version 1 of the format, plain for h5py:
- *   attribute `format_version` of the root   int32 scalar
+ * Version 1 of the format. In front of the HDF5 part stands a seal (storage/seal.h), which plain
+ * HDF5 programs pass over as a user block. Then, plain for h5py:
+ *   attribute `format_version` of the root, int32
  *   /document       uint8 (bytes): JSON text with configuration, counters, random state, …
  *   /<entry name>   a contiguous little-endian dataset, e.g. /weights/sequential/dense/kernel
  *   /shards         int64 (shards, 19), a row for each part of an array as some rank wrote it:
  *                   entry, flat, first[8], count[8], crc32c. `entry` is the position among the
- *                   names of all arrays in the order of their bytes, −1 the document; `flat` parts
- *                   are elements first[0] … of the row-major array, others blocks. The checksum is
- *                   taken over the part's bytes in row-major order.
+ *                   names of all arrays in the order of their bytes; `flat` parts are elements
+ *                   first[0] … of the row-major array, others blocks. The checksum is taken over
+ *                   the part's bytes in row-major order.
  */
 #define STRATA__CHECKPOINT_VERSION 1
 

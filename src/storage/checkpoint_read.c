@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "mesh/mesh.h"
+#include "storage/seal.h"
 #include "storage/shard.h"
 #include "storage/tree.h"
 #include "tensor/tensor.h"
@@ -13,7 +14,6 @@ struct strata__checkpoint {
     strata__entry *entries; /* sorted by name, like the tree's items */
     const strata__tree_item **items;
     int count;
-    const strata__tree_item *document_item;
     char *document;
     strata__place *places;
     int64_t place_count;
@@ -22,37 +22,6 @@ struct strata__checkpoint {
 static const char *name_of(const strata__checkpoint *checkpoint)
 {
     return checkpoint->tree->bytes.name;
-}
-
-/* The attribute format_version, or -1. */
-static int64_t read_version(const strata_context *ctx, hid_t file)
-{
-    int64_t version = -1;
-    strata__hdf5_settings before = strata__hdf5_quiet();
-    hid_t attribute = H5Aopen(file, "format_version", H5P_DEFAULT);
-    hid_t space = attribute < 0 ? H5I_INVALID_HID : H5Aget_space(attribute);
-    bool good = space >= 0 && H5Sget_simple_extent_npoints(space) == 1 &&
-                H5Aread(attribute, H5T_NATIVE_INT64, &version) >= 0;
-    if (space >= 0)
-        H5Sclose(space);
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    strata__hdf5_loud(ctx, &before);
-    return good ? version : -1;
-}
-
-static strata_status check_version(strata_context *ctx, const strata__checkpoint *checkpoint)
-{
-    int64_t version = read_version(ctx, checkpoint->tree->file);
-    if (version < 1)
-        return strata__fail(ctx, STRATA_BAD_DATA, "'%s' is not a checkpoint of Strata",
-                            name_of(checkpoint));
-    if (version > STRATA__CHECKPOINT_VERSION)
-        return strata__fail(ctx, STRATA_UNSUPPORTED,
-                            "checkpoint '%s' has format version %lld, this program reads %d and "
-                            "older; use a newer Strata",
-                            name_of(checkpoint), (long long)version, STRATA__CHECKPOINT_VERSION);
-    return STRATA_OK;
 }
 
 /* A dataset of ours as it must be: plain, of this type and rank. NULL after an error. */
@@ -72,7 +41,6 @@ static strata_status read_document(strata_context *ctx, strata__checkpoint *chec
     const strata__tree_item *item = find_own(ctx, checkpoint, "document", STRATA_UINT8, 1);
     if (!item)
         return ctx->status;
-    checkpoint->document_item = item;
     checkpoint->document = strata__alloc(ctx, (size_t)item->shape.dims[0] + 1);
     if (!checkpoint->document)
         return ctx->status;
@@ -109,8 +77,7 @@ static strata_status list_entries(strata_context *ctx, strata__checkpoint *check
         return ctx->status;
     for (int i = 0; i < tree->count; i++) {
         const strata__tree_item *item = &tree->items[i];
-        if (item->is_group || strcmp(item->path, "document") == 0 ||
-            strcmp(item->path, "shards") == 0)
+        if (item->is_group || strata__is_own_name(item->path))
             continue;
         bool empty = strata__product(&item->shape, 0, item->shape.rank) == 0;
         if (!item->is_number || (item->offset < 0 && !empty))
@@ -123,13 +90,6 @@ static strata_status list_entries(strata_context *ctx, strata__checkpoint *check
             (strata__entry){.name = item->path, .dtype = item->dtype, .shape = item->shape};
     }
     return STRATA_OK;
-}
-
-static const strata__tree_item *item_of(const strata__checkpoint *checkpoint, int64_t entry)
-{
-    if (entry == STRATA__DOCUMENT)
-        return checkpoint->document_item;
-    return entry >= 0 && entry < checkpoint->count ? checkpoint->items[entry] : NULL;
 }
 
 static strata__stored stored(const strata__checkpoint *checkpoint, const strata__tree_item *item)
@@ -146,25 +106,26 @@ static strata_status check_places(strata_context *ctx, const strata__checkpoint 
     int64_t *missing = strata__alloc(ctx, ((size_t)checkpoint->count + 1) * sizeof *missing);
     if (!missing)
         return ctx->status;
-    for (int64_t i = STRATA__DOCUMENT; i < checkpoint->count; i++) {
-        const strata_shape *shape = &item_of(checkpoint, i)->shape;
-        missing[i + 1] = strata__product(shape, 0, shape->rank);
+    for (int i = 0; i < checkpoint->count; i++) {
+        const strata_shape *shape = &checkpoint->entries[i].shape;
+        missing[i] = strata__product(shape, 0, shape->rank);
     }
     for (int64_t i = 0; i < checkpoint->place_count; i++) {
         const strata__place *place = &checkpoint->places[i];
-        const strata__tree_item *item = item_of(checkpoint, place->entry);
-        int64_t elements = item ? strata__place_elements(place, &item->shape) : -1;
+        bool known = place->entry >= 0 && place->entry < checkpoint->count;
+        int64_t elements =
+            known ? strata__place_elements(place, &checkpoint->entries[place->entry].shape) : -1;
         if (elements < 0)
             strata__fail(ctx, STRATA_BAD_DATA, "row %lld of 'shards' in checkpoint '%s' is damaged",
                          (long long)i, name_of(checkpoint));
         else
-            missing[place->entry + 1] -= elements;
+            missing[place->entry] -= elements;
     }
-    for (int64_t i = STRATA__DOCUMENT; i < checkpoint->count; i++) {
-        if (missing[i + 1] != 0)
+    for (int i = 0; i < checkpoint->count; i++) {
+        if (missing[i] != 0)
             strata__fail(ctx, STRATA_BAD_DATA,
                          "'%s' in checkpoint '%s' has no checksum for a part of it",
-                         item_of(checkpoint, i)->path, name_of(checkpoint));
+                         checkpoint->entries[i].name, name_of(checkpoint));
     }
     strata__free(ctx, missing);
     return ctx->status;
@@ -175,7 +136,7 @@ static strata_status check_sums(strata_context *ctx, const strata__checkpoint *c
 {
     for (int64_t i = ctx->mesh->rank; i < checkpoint->place_count; i += ctx->mesh->size) {
         const strata__place *place = &checkpoint->places[i];
-        const strata__tree_item *item = item_of(checkpoint, place->entry);
+        const strata__tree_item *item = checkpoint->items[place->entry];
         strata__stored array = stored(checkpoint, item);
         uint32_t sum;
         STRATA_TRY(strata__stored_sum(ctx, &array, place, &sum));
@@ -192,7 +153,6 @@ static strata_status examine(strata_context *ctx, strata__bytes *bytes,
                              strata__checkpoint *checkpoint)
 {
     STRATA_TRY(strata__tree_open(ctx, bytes, &checkpoint->tree));
-    STRATA_TRY(check_version(ctx, checkpoint));
     STRATA_TRY(read_document(ctx, checkpoint));
     STRATA_TRY(read_places(ctx, checkpoint));
     STRATA_TRY(list_entries(ctx, checkpoint));
@@ -205,8 +165,8 @@ strata_status strata__checkpoint_open(strata_context *ctx, const char *path,
 {
     strata__bytes bytes = {0};
     *checkpoint = strata__calloc(ctx, 1, sizeof **checkpoint);
-    if (ctx->mesh->rank == 0)
-        strata__bytes_open(ctx, path, &bytes);
+    if (ctx->mesh->rank == 0 && strata__bytes_open(ctx, path, &bytes) == STRATA_OK)
+        strata__seal_check(ctx, &bytes);
     if (strata__bytes_share(ctx, &bytes, STRATA__COPY_LIMIT) == STRATA_OK)
         examine(ctx, &bytes, *checkpoint);
     strata__bytes_free(ctx, &bytes);

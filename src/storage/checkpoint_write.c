@@ -10,25 +10,26 @@
 #include "base/memory.h"
 #include "mesh/mesh.h"
 #include "storage/crc32c.h"
+#include "storage/seal.h"
 #include "storage/shard.h"
 #include "storage/tree.h"
 #include "tensor/tensor.h"
 
 /* A part of an array that this rank writes. */
 typedef struct part {
-    int array;
+    int entry;
     strata__place place;
     const void *data;
 } part;
 
-/* A checkpoint on its way. Its arrays are the caller's entries and, last, the document. */
+/* A checkpoint on its way. */
 typedef struct saving {
     strata_context *ctx;
-    strata__entry *arrays; /* (count + 1) */
-    int count;             /* of the caller's */
-    strata__shard document;
-    int64_t *positions; /* (count + 1) of each array among the sorted names */
-    int64_t *offsets;   /* (count + 2) in the file, of each array and of /shards */
+    const strata__entry *entries;
+    int count;
+    const char *document; /* on rank 0 */
+    int64_t *positions;   /* (count) of each entry among the sorted names */
+    int64_t *offsets;     /* (count + 1) in the file, of each entry and of /shards */
     part *parts;
     int64_t part_count, first_part, all_parts; /* of this rank; before it; of all ranks */
     strata__new_file file;                     /* on other ranks only the descriptor and names */
@@ -37,7 +38,7 @@ typedef struct saving {
 /* Whether the name is made of names that a reader takes, and is none of ours. */
 static bool is_entry_name(const char *name)
 {
-    if (strcmp(name, "document") == 0 || strcmp(name, "shards") == 0)
+    if (strata__is_own_name(name))
         return false;
     for (const char *part = name;; part++) {
         size_t length = strcspn(part, "/");
@@ -63,30 +64,6 @@ static strata_status check_entry(strata_context *ctx, const strata__entry *entry
     return STRATA_OK;
 }
 
-/* The document becomes the last array. Its size is known to rank 0. Collective. */
-static strata_status list_arrays(saving *save, const strata__entry *entries, const char *document)
-{
-    strata_context *ctx = save->ctx;
-    bool root = ctx->mesh->rank == 0;
-    size_t count = (size_t)save->count;
-    save->arrays = strata__alloc(ctx, (count + 1) * sizeof *save->arrays);
-    save->positions = strata__alloc(ctx, (count + 1) * sizeof *save->positions);
-    save->offsets = strata__calloc(ctx, count + 2, sizeof *save->offsets);
-    STRATA_TRY(strata__agree(ctx));
-    int64_t size = root ? (int64_t)strlen(document) : 0;
-    strata__broadcast(ctx, STRATA__WORLD, 0, &size, sizeof size);
-    if (count > 0)
-        memcpy(save->arrays, entries, count * sizeof *entries);
-    save->document = (strata__shard){
-        .flat = true, .writes = root, .count = {root ? size : 0}, .data = (void *)document};
-    save->arrays[count] = (strata__entry){.name = "document",
-                                          .dtype = STRATA_UINT8,
-                                          .shape = {.rank = 1, .dims = {size}},
-                                          .shards = &save->document,
-                                          .shard_count = 1};
-    return STRATA_OK;
-}
-
 static int compare_names(const void *a, const void *b)
 {
     const strata__entry *const *x = a, *const *y = b;
@@ -94,37 +71,39 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Numbers the entries by the order of their names. */
-static strata_status number_arrays(saving *save)
+static strata_status number_entries(saving *save)
 {
-    const strata__entry **sorted =
-        strata__alloc(save->ctx, ((size_t)save->count + 1) * sizeof *sorted);
-    if (!sorted)
+    size_t count = (size_t)save->count;
+    const strata__entry **sorted = strata__alloc(save->ctx, count * sizeof *sorted);
+    save->positions = strata__alloc(save->ctx, count * sizeof *save->positions);
+    if (!sorted || !save->positions) {
+        strata__free(save->ctx, sorted);
         return save->ctx->status;
+    }
     for (int i = 0; i < save->count; i++)
-        sorted[i] = &save->arrays[i];
-    qsort(sorted, (size_t)save->count, sizeof *sorted, compare_names);
+        sorted[i] = &save->entries[i];
+    qsort(sorted, count, sizeof *sorted, compare_names);
     strata_status status = STRATA_OK;
     for (int i = 0; i < save->count; i++) {
-        save->positions[sorted[i] - save->arrays] = i;
+        save->positions[sorted[i] - save->entries] = i;
         if (i > 0 && strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
             status = strata__fail(save->ctx, STRATA_INVALID,
                                   "two arrays of a checkpoint are called '%s'", sorted[i]->name);
     }
-    save->positions[save->count] = STRATA__DOCUMENT;
     strata__free(save->ctx, sorted);
     return status;
 }
 
-static void add_part(saving *save, int array, const strata__shard *shard)
+static void add_part(saving *save, int index, const strata__shard *shard)
 {
-    const strata__entry *entry = &save->arrays[array];
-    strata__place place = strata__place_of(&entry->shape, shard, save->positions[array]);
+    const strata__entry *entry = &save->entries[index];
+    strata__place place = strata__place_of(&entry->shape, shard, save->positions[index]);
     size_t bytes =
         (size_t)strata__place_elements(&place, &entry->shape) * strata_dtype_size(entry->dtype);
     if (bytes == 0 || !shard->writes)
         return;
     place.crc32c = strata__crc32c(0, shard->data, bytes);
-    save->parts[save->part_count++] = (part){array, place, shard->data};
+    save->parts[save->part_count++] = (part){index, place, shard->data};
 }
 
 /* Lists what this rank writes, with checksums. */
@@ -132,16 +111,16 @@ static strata_status list_parts(saving *save)
 {
     int64_t most = 1;
     for (int i = 0; i < save->count; i++) {
-        STRATA_TRY(check_entry(save->ctx, &save->arrays[i]));
-        most += save->arrays[i].shard_count;
+        STRATA_TRY(check_entry(save->ctx, &save->entries[i]));
+        most += save->entries[i].shard_count;
     }
-    STRATA_TRY(number_arrays(save));
+    STRATA_TRY(number_entries(save));
     save->parts = strata__alloc(save->ctx, (size_t)most * sizeof *save->parts);
     if (!save->parts)
         return save->ctx->status;
-    for (int i = 0; i <= save->count; i++) {
-        for (int j = 0; j < save->arrays[i].shard_count; j++)
-            add_part(save, i, &save->arrays[i].shards[j]);
+    for (int i = 0; i < save->count; i++) {
+        for (int j = 0; j < save->entries[i].shard_count; j++)
+            add_part(save, i, &save->entries[i].shards[j]);
     }
     return STRATA_OK;
 }
@@ -153,16 +132,16 @@ static strata_status check_cover(const saving *save)
     STRATA_TRY(strata__agree(save->ctx));
     for (int64_t i = 0; i < save->part_count; i++) {
         const part *p = &save->parts[i];
-        written[p->array] += strata__place_elements(&p->place, &save->arrays[p->array].shape);
+        written[p->entry] += strata__place_elements(&p->place, &save->entries[p->entry].shape);
     }
     strata__sum(save->ctx, STRATA__WORLD, written, save->count, STRATA_INT64);
     for (int i = 0; i < save->count; i++) {
-        const strata_shape *shape = &save->arrays[i].shape;
+        const strata_shape *shape = &save->entries[i].shape;
         int64_t elements = strata__product(shape, 0, shape->rank);
         if (written[i] != elements)
             strata__fail(save->ctx, STRATA_INTERNAL,
                          "%lld elements of '%s' would be written to a checkpoint; it has %lld",
-                         (long long)written[i], save->arrays[i].name, (long long)elements);
+                         (long long)written[i], save->entries[i].name, (long long)elements);
     }
     strata__free(save->ctx, written);
     return strata__agree(save->ctx);
@@ -211,12 +190,13 @@ static int64_t reserve(hid_t file, const char *name, strata_dtype dtype, const s
     return offset;
 }
 
+/* For those who look; the version that counts is in the seal. */
 static bool write_version(hid_t file)
 {
+    const int32_t version = STRATA__CHECKPOINT_VERSION;
     hid_t space = H5Screate(H5S_SCALAR);
     hid_t attribute =
         H5Acreate2(file, "format_version", H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT);
-    int32_t version = STRATA__CHECKPOINT_VERSION;
     bool good = attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_INT32, &version) >= 0;
     if (attribute >= 0)
         H5Aclose(attribute);
@@ -224,21 +204,30 @@ static bool write_version(hid_t file)
     return good;
 }
 
+static bool write_document(const saving *save, hid_t file)
+{
+    int64_t size = (int64_t)strlen(save->document);
+    strata_shape shape = {.rank = 1, .dims = {size}};
+    int64_t offset = reserve(file, "document", STRATA_UINT8, &shape);
+    return offset >= 0 && strata__write_at(save->ctx, save->file.fd, save->file.path, offset,
+                                           save->document, size) == STRATA_OK;
+}
+
 static bool lay_out(saving *save, hid_t file)
 {
     strata_shape table = {.rank = 2, .dims = {save->all_parts, STRATA__PLACE_COLUMNS}};
-    int64_t *offset = save->offsets;
-    bool good = write_version(file);
-    for (int i = 0; i <= save->count && good; i++, offset++) {
-        const strata__entry *array = &save->arrays[i];
-        *offset = reserve(file, array->name, array->dtype, &array->shape);
-        good = *offset >= 0;
+    bool good = write_version(file) && write_document(save, file);
+    for (int i = 0; i < save->count && good; i++) {
+        const strata__entry *entry = &save->entries[i];
+        save->offsets[i] = reserve(file, entry->name, entry->dtype, &entry->shape);
+        good = save->offsets[i] >= 0;
         if (!good)
             strata__fail(save->ctx, STRATA_INVALID, "cannot make room for '%s' in '%s'",
-                         array->name, save->file.path);
+                         entry->name, save->file.path);
     }
-    *offset = good ? reserve(file, "shards", STRATA_INT64, &table) : -1;
-    return *offset >= 0;
+    int64_t *table_offset = &save->offsets[save->count];
+    *table_offset = good ? reserve(file, "shards", STRATA_INT64, &table) : -1;
+    return *table_offset >= 0;
 }
 
 /* All the space that the file will take is taken now, where one rank alone finds a full disk. */
@@ -258,11 +247,11 @@ static void start_file(saving *save, const char *path)
     if (strata__file_create(save->ctx, path, &save->file) != STRATA_OK)
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
-    hid_t file = strata__hdf5_create(save->ctx, &save->file);
-    bool good = file >= 0 && lay_out(save, file);
-    if (file >= 0)
-        good &= H5Fclose(file) >= 0;
-    if (!good)
+    strata__hdf5 hdf5;
+    bool good = strata__hdf5_create(save->ctx, &save->file, strata__seal_bytes(save->count),
+                                    &hdf5) == STRATA_OK &&
+                lay_out(save, hdf5.file);
+    if (!strata__hdf5_close(&hdf5) || !good)
         strata__fail(save->ctx, STRATA_IO, "cannot lay out '%s'", path);
     strata__hdf5_loud(save->ctx, &before);
     if (save->ctx->status == STRATA_OK)
@@ -288,7 +277,7 @@ static strata_status join_file(saving *save)
     strata__broadcast(ctx, STRATA__WORLD, 0, save->file.path, sizes[0]);
     strata__broadcast(ctx, STRATA__WORLD, 0, save->file.temporary, sizes[1]);
     strata__broadcast(ctx, STRATA__WORLD, 0, save->offsets,
-                      (save->count + 2) * (int64_t)sizeof *save->offsets);
+                      (save->count + 1) * (int64_t)sizeof *save->offsets);
     if (!root)
         save->file.fd = open(save->file.temporary, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (save->file.fd < 0)
@@ -300,38 +289,38 @@ static strata_status join_file(saving *save)
 /* Puts a part at its place, and its row into /shards. */
 static strata_status write_part(const saving *save, const part *p, int64_t row)
 {
-    const strata__entry *array = &save->arrays[p->array];
+    const strata__entry *entry = &save->entries[p->entry];
     const strata__new_file *file = &save->file;
-    int64_t size = (int64_t)strata_dtype_size(array->dtype), first;
-    strata__runs runs = strata__runs_of(&p->place, &array->shape);
+    int64_t size = (int64_t)strata_dtype_size(entry->dtype), first;
+    strata__runs runs = strata__runs_of(&p->place, &entry->shape);
     const char *from = p->data;
     while (strata__runs_next(&runs, &first)) {
         STRATA_TRY(strata__write_at(save->ctx, file->fd, file->path,
-                                    save->offsets[p->array] + first * size, from,
+                                    save->offsets[p->entry] + first * size, from,
                                     runs.length * size));
         from += runs.length * size;
     }
     return strata__write_at(save->ctx, file->fd, file->path,
-                            save->offsets[save->count + 1] + row * (int64_t)sizeof p->place,
-                            &p->place, sizeof p->place);
+                            save->offsets[save->count] + row * (int64_t)sizeof p->place, &p->place,
+                            sizeof p->place);
 }
 
 /* What lies in the file now is what this rank holds. */
 static strata_status compare_part(const saving *save, const part *p)
 {
-    const strata__entry *array = &save->arrays[p->array];
+    const strata__entry *entry = &save->entries[p->entry];
     strata__bytes bytes = {.name = save->file.path, .fd = save->file.fd, .size = INT64_MAX};
     strata__stored stored = {.bytes = &bytes,
-                             .offset = save->offsets[p->array],
-                             .shape = array->shape,
-                             .size = strata_dtype_size(array->dtype)};
+                             .offset = save->offsets[p->entry],
+                             .shape = entry->shape,
+                             .size = strata_dtype_size(entry->dtype)};
     uint32_t sum;
     STRATA_TRY(strata__stored_sum(save->ctx, &stored, &p->place, &sum));
     if (sum == p->place.crc32c)
         return STRATA_OK;
     return strata__fail(save->ctx, STRATA_IO,
                         "'%s' reads back from the new '%s' different from what was written",
-                        array->name, save->file.path);
+                        entry->name, save->file.path);
 }
 
 /* What each rank does by itself; the caller agrees. */
@@ -347,11 +336,34 @@ static strata_status write_and_compare(const saving *save)
     return STRATA_OK;
 }
 
-static strata_status save_all(saving *save, const char *path, const strata__entry *entries,
-                              const char *document)
+/* On rank 0, when all arrays are in the file. */
+static strata_status seal_file(const saving *save)
+{
+    struct stat about;
+    if (fstat(save->file.fd, &about) != 0)
+        return strata__fail(save->ctx, STRATA_IO, "cannot look at '%s': %s", save->file.path,
+                            strerror(errno));
+    strata__extent *extents = strata__alloc(save->ctx, ((size_t)save->count + 1) * sizeof *extents);
+    if (!extents)
+        return save->ctx->status;
+    int64_t count = 0;
+    for (int i = 0; i < save->count; i++) {
+        const strata__entry *entry = &save->entries[i];
+        int64_t bytes = strata__product(&entry->shape, 0, entry->shape.rank) *
+                        (int64_t)strata_dtype_size(entry->dtype);
+        extents[count++] = (strata__extent){bytes ? save->offsets[i] : about.st_size, bytes};
+    }
+    strata__bytes bytes = {
+        .name = save->file.path, .fd = save->file.fd, .size = (int64_t)about.st_size};
+    strata_status status = strata__seal_write(save->ctx, &bytes, extents, count);
+    strata__free(save->ctx, extents);
+    return status;
+}
+
+static strata_status save_all(saving *save, const char *path)
 {
     strata_context *ctx = save->ctx;
-    STRATA_TRY(list_arrays(save, entries, document));
+    save->offsets = strata__calloc(ctx, (size_t)save->count + 1, sizeof *save->offsets);
     list_parts(save);
     STRATA_TRY(strata__agree(ctx));
     STRATA_TRY(check_cover(save));
@@ -362,7 +374,7 @@ static strata_status save_all(saving *save, const char *path, const strata__entr
     STRATA_TRY(join_file(save));
     write_and_compare(save);
     STRATA_TRY(strata__agree(ctx));
-    if (ctx->mesh->rank == 0)
+    if (ctx->mesh->rank == 0 && seal_file(save) == STRATA_OK)
         strata__file_commit(ctx, &save->file);
     return strata__agree(ctx);
 }
@@ -370,8 +382,9 @@ static strata_status save_all(saving *save, const char *path, const strata__entr
 strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
                                       const strata__entry *entries, int count, const char *document)
 {
-    saving save = {.ctx = ctx, .count = count, .file = {.fd = -1}};
-    strata_status status = save_all(&save, path, entries, document);
+    saving save = {
+        .ctx = ctx, .entries = entries, .count = count, .document = document, .file = {.fd = -1}};
+    strata_status status = save_all(&save, path);
     if (ctx->mesh->rank != 0) { /* the name is rank 0's to remove */
         strata__free(ctx, save.file.temporary);
         save.file.temporary = NULL;
@@ -380,6 +393,5 @@ strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
     strata__free(ctx, save.parts);
     strata__free(ctx, save.offsets);
     strata__free(ctx, save.positions);
-    strata__free(ctx, save.arrays);
     return status;
 }

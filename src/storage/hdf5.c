@@ -165,37 +165,53 @@ static const H5FD_class_t driver = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
-/* Access by the driver, with every identifier of a file closed with it. */
-static hid_t access_list(const source *from)
+/* Access by a driver of its own, with every identifier of a file closed with it. */
+static hid_t access_list(const source *from, hid_t driver_id)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), id = H5FDregister(&driver);
-    H5Pset_driver(access, id, from);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_driver(access, driver_id, from);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    H5FDunregister(id); /* the list holds on to it */
     return access;
 }
 
-hid_t strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes)
+strata_status strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes, strata__hdf5 *hdf5)
 {
-    hid_t file = H5I_INVALID_HID;
+    *hdf5 = STRATA__HDF5_NONE;
     if (bytes->size > 0) {
-        hid_t access = access_list(&(source){.ctx = ctx, .bytes = bytes});
-        file = H5Fopen(bytes->name, H5F_ACC_RDONLY, access);
+        hdf5->driver = H5FDregister(&driver);
+        hid_t access = access_list(&(source){.ctx = ctx, .bytes = bytes}, hdf5->driver);
+        hdf5->file = H5Fopen(bytes->name, H5F_ACC_RDONLY, access);
         H5Pclose(access);
     }
-    if (file < 0)
-        strata__fail(ctx, STRATA_BAD_DATA,
-                     "'%s' is not an HDF5 file, or it is damaged or cut short (%lld bytes)",
-                     bytes->name, (long long)bytes->size);
-    return file;
+    if (hdf5->file >= 0)
+        return STRATA_OK;
+    strata__hdf5_close(hdf5);
+    return strata__fail(ctx, STRATA_BAD_DATA,
+                        "'%s' is not an HDF5 file, or it is damaged or cut short (%lld bytes)",
+                        bytes->name, (long long)bytes->size);
 }
 
-hid_t strata__hdf5_create(strata_context *ctx, const strata__new_file *file)
+strata_status strata__hdf5_create(strata_context *ctx, const strata__new_file *file,
+                                  int64_t user_block, strata__hdf5 *hdf5)
 {
-    hid_t access = access_list(&(source){.ctx = ctx, .file = file});
-    hid_t created = H5Fcreate(file->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    hdf5->driver = H5FDregister(&driver);
+    hid_t access = access_list(&(source){.ctx = ctx, .file = file}, hdf5->driver);
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_userblock(creation, (hsize_t)user_block);
+    hdf5->file = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access);
+    H5Pclose(creation);
     H5Pclose(access);
-    if (created < 0)
-        strata__fail(ctx, STRATA_IO, "cannot start an HDF5 file for '%s'", file->path);
-    return created;
+    if (hdf5->file >= 0)
+        return STRATA_OK;
+    strata__hdf5_close(hdf5);
+    return strata__fail(ctx, STRATA_IO, "cannot start an HDF5 file for '%s'", file->path);
+}
+
+bool strata__hdf5_close(strata__hdf5 *hdf5)
+{
+    bool good = hdf5->file < 0 || H5Fclose(hdf5->file) >= 0;
+    if (hdf5->driver >= 0)
+        H5FDunregister(hdf5->driver);
+    *hdf5 = STRATA__HDF5_NONE;
+    return good;
 }

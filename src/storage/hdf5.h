@@ -23,17 +23,30 @@ typedef struct strata__hdf5_settings {
 strata__hdf5_settings strata__hdf5_quiet(void);
 void strata__hdf5_loud(const strata_context *ctx, const strata__hdf5_settings *before);
 
-/*
- * Opens the run of bytes, which must outlive the file, for reading. Whatever the file says, nothing
- * outside of the run is read. Negative after STRATA_BAD_DATA. Local.
- */
-hid_t strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes);
+/* An open file and the driver under it, which must outlive the file. */
+typedef struct strata__hdf5 {
+    hid_t file, driver; /* negative: none */
+} strata__hdf5;
+
+#define STRATA__HDF5_NONE ((strata__hdf5){H5I_INVALID_HID, H5I_INVALID_HID})
 
 /*
- * Starts an HDF5 file (superblock 0, oldest formats) in a new, empty file. Failed writes are kept
- * in ctx and HDF5 is told that they worked: the file will be discarded, while a file that HDF5
- * cannot close would crash the end of the process. Negative after an error. Local.
+ * Opens the run of bytes, which must outlive the file, for reading. Whatever the file says, nothing
+ * outside of the run is read. Local.
  */
-hid_t strata__hdf5_create(strata_context *ctx, const strata__new_file *file);
+strata_status strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes,
+                                strata__hdf5 *hdf5);
+
+/*
+ * Starts an HDF5 file (superblock 0, oldest formats) in a new, empty file, behind `user_block`
+ * bytes that are not HDF5's (0, or a power of two from 512). Failed writes are kept in ctx and HDF5
+ * is told that they worked: the file will be discarded, while a file that HDF5 cannot close would
+ * crash the end of the process. Local.
+ */
+strata_status strata__hdf5_create(strata_context *ctx, const strata__new_file *file,
+                                  int64_t user_block, strata__hdf5 *hdf5);
+
+/* Closes what is open; false when HDF5 could not. Local. */
+bool strata__hdf5_close(strata__hdf5 *hdf5);
 
 #endif

@@ -2,9 +2,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/shard.h"
 
-#include "base/memory.h"
+#include <string.h>
+
 #include "storage/crc32c.h"
 #include "tensor/tensor.h"
+
+bool strata__is_own_name(const char *name)
+{
+    return strcmp(name, "document") == 0 || strcmp(name, "shards") == 0;
+}
 
 strata__place strata__place_of(const strata_shape *shape, const strata__shard *shard, int64_t entry)
 {
@@ -94,34 +100,14 @@ strata_status strata__stored_read(strata_context *ctx, const strata__stored *arr
     return STRATA_OK;
 }
 
-/* One run, through a buffer. */
-static strata_status sum_run(strata_context *ctx, const strata__bytes *bytes, int64_t offset,
-                             int64_t count, char *buffer, int64_t capacity, uint32_t *sum)
-{
-    while (count > 0) {
-        int64_t piece = count < capacity ? count : capacity;
-        STRATA_TRY(strata__bytes_read(ctx, bytes, offset, buffer, piece));
-        *sum = strata__crc32c(*sum, buffer, (size_t)piece);
-        offset += piece;
-        count -= piece;
-    }
-    return STRATA_OK;
-}
-
 strata_status strata__stored_sum(strata_context *ctx, const strata__stored *array,
                                  const strata__place *place, uint32_t *sum)
 {
-    const int64_t capacity = (int64_t)1 << 20;
-    char *buffer = strata__alloc(ctx, (size_t)capacity);
-    if (!buffer)
-        return ctx->status;
     strata__runs runs = strata__runs_of(place, &array->shape);
-    strata_status status = STRATA_OK;
     int64_t first, size = (int64_t)array->size;
     *sum = 0;
-    while (status == STRATA_OK && strata__runs_next(&runs, &first))
-        status = sum_run(ctx, array->bytes, array->offset + first * size, runs.length * size,
-                         buffer, capacity, sum);
-    strata__free(ctx, buffer);
-    return status;
+    while (strata__runs_next(&runs, &first))
+        STRATA_TRY(strata__bytes_sum(ctx, array->bytes, array->offset + first * size,
+                                     runs.length * size, strata__crc32c, sum));
+    return STRATA_OK;
 }

@@ -11,13 +11,16 @@
  * of the columns: 19 of int64.
  */
 typedef struct strata__place {
-    int64_t entry; /* position among the names of all entries, sorted; STRATA__DOCUMENT */
+    int64_t entry; /* position among the names of all entries, sorted */
     int64_t flat;  /* 0 or 1, see strata__shard */
     int64_t first[STRATA_MAX_RANK], count[STRATA_MAX_RANK]; /* 0 past the last axis */
     int64_t crc32c;
 } strata__place;
 
-enum { STRATA__DOCUMENT = -1, STRATA__PLACE_COLUMNS = sizeof(strata__place) / sizeof(int64_t) };
+enum { STRATA__PLACE_COLUMNS = sizeof(strata__place) / sizeof(int64_t) };
+
+/* Whether a checkpoint itself has a dataset of that name. */
+bool strata__is_own_name(const char *name);
 
 /* The place of a shard, without its checksum. */
 strata__place strata__place_of(const strata_shape *shape, const strata__shard *shard,

@@ -343,10 +343,9 @@ strata_status strata__tree_open(strata_context *ctx, strata__bytes *bytes, strat
     opened->bytes = *bytes;
     *bytes = (strata__bytes){0};
     strata__hdf5_settings before = strata__hdf5_quiet();
-    opened->file = strata__hdf5_open(ctx, &opened->bytes);
-    strata_status status = opened->file < 0 ? ctx->status : STRATA_OK;
+    strata_status status = strata__hdf5_open(ctx, &opened->bytes, &opened->hdf5);
     if (status == STRATA_OK)
-        status = walk_group(&(walk){.ctx = ctx, .tree = opened, .path = ""}, opened->file);
+        status = walk_group(&(walk){.ctx = ctx, .tree = opened, .path = ""}, opened->hdf5.file);
     strata__hdf5_loud(ctx, &before);
     if (status != STRATA_OK) {
         strata__tree_close(ctx, opened);
@@ -363,8 +362,7 @@ void strata__tree_close(strata_context *ctx, strata__tree *tree)
     if (!tree)
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
-    if (tree->file >= 0)
-        H5Fclose(tree->file);
+    strata__hdf5_close(&tree->hdf5);
     strata__hdf5_loud(ctx, &before);
     for (int i = 0; i < tree->count; i++)
         strata__free(ctx, tree->items[i].path);
@@ -450,7 +448,7 @@ strata_status strata__tree_read(strata_context *ctx, const strata__tree *tree,
                                 const int64_t *count, strata_dtype dtype, void *out)
 {
     strata__hdf5_settings before = strata__hdf5_quiet();
-    hid_t dataset = H5Dopen2(tree->file, item->path, H5P_DEFAULT);
+    hid_t dataset = H5Dopen2(tree->hdf5.file, item->path, H5P_DEFAULT);
     strata_status status = dataset < 0
                                ? strata__fail(ctx, STRATA_BAD_DATA, "cannot open '%s' in '%s'",
                                               item->path, tree->bytes.name)

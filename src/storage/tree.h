@@ -16,7 +16,7 @@ typedef struct strata__tree_item {
 
 typedef struct strata__tree {
     strata__bytes bytes;
-    hid_t file;
+    strata__hdf5 hdf5;
     strata__tree_item *items; /* sorted by path */
     int count, capacity;
 } strata__tree;

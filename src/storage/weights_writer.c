@@ -6,10 +6,10 @@
 #include "mesh/mesh.h"
 #include "storage/tree.h"
 
-/* On ranks other than 0, and after a failure, `hdf5` is negative and nothing is written. */
+/* Not on ranks other than 0, nor after a failure. */
 static bool is_writing(const strata__weights_writer *writer)
 {
-    return writer->hdf5 >= 0 && writer->ctx->status == STRATA_OK;
+    return writer->hdf5.file >= 0 && writer->ctx->status == STRATA_OK;
 }
 
 static void check(strata__weights_writer *writer, bool good, const char *what)
@@ -23,7 +23,7 @@ static void start_file(strata_context *ctx, const char *path, strata__weights_wr
     if (strata__file_create(ctx, path, &writer->file) != STRATA_OK)
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
-    writer->hdf5 = strata__hdf5_create(ctx, &writer->file);
+    strata__hdf5_create(ctx, &writer->file, 0, &writer->hdf5);
     strata__hdf5_loud(ctx, &before);
 }
 
@@ -32,7 +32,8 @@ strata_status strata__weights_create(strata_context *ctx, const char *path,
 {
     *writer = strata__alloc(ctx, sizeof **writer);
     if (*writer) {
-        **writer = (strata__weights_writer){.ctx = ctx, .file = {.fd = -1}, .hdf5 = -1};
+        **writer =
+            (strata__weights_writer){.ctx = ctx, .file = {.fd = -1}, .hdf5 = STRATA__HDF5_NONE};
         if (ctx->mesh->rank == 0)
             start_file(ctx, path, *writer);
     }
@@ -77,7 +78,7 @@ void strata__weights_add(strata__weights_writer *writer, const char *object, con
     if (!path)
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
-    hid_t group = new_group(writer->hdf5, path);
+    hid_t group = new_group(writer->hdf5.file, path);
     check(writer, group >= 0 && set_name(group, name), path);
     if (group >= 0)
         check(writer, H5Gclose(group) >= 0, path);
@@ -115,19 +116,18 @@ void strata__weights_write(strata__weights_writer *writer, const char *object, i
     if (!path)
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
-    check(writer, write_dataset(writer->hdf5, path, dtype, &shape, data), path);
+    check(writer, write_dataset(writer->hdf5.file, path, dtype, &shape, data), path);
     strata__hdf5_loud(writer->ctx, &before);
     strata__free(writer->ctx, path);
 }
 
 void strata__weights_seal(strata__weights_writer *writer)
 {
-    if (writer->hdf5 < 0)
+    if (writer->hdf5.file < 0)
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
-    check(writer, H5Fclose(writer->hdf5) >= 0, "the end");
+    check(writer, strata__hdf5_close(&writer->hdf5), "the end");
     strata__hdf5_loud(writer->ctx, &before);
-    writer->hdf5 = -1;
 }
 
 strata_status strata__weights_finish(strata_context *ctx, strata__weights_writer *writer)

@@ -3,15 +3,13 @@
 #ifndef STRATA_STORAGE_WEIGHTS_WRITER_H
 #define STRATA_STORAGE_WEIGHTS_WRITER_H
 
-#include <hdf5.h>
-
-#include "storage/file.h"
+#include "storage/hdf5.h"
 #include "storage/weights.h"
 
 struct strata__weights_writer {
     strata_context *ctx;
     strata__new_file file; /* on rank 0 */
-    hid_t hdf5;            /* negative on other ranks and once sealed */
+    strata__hdf5 hdf5;     /* none on other ranks and once sealed */
 };
 
 /* Closes the HDF5 file, so that `file` holds all of it. Local. */

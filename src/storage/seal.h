@@ -1,0 +1,30 @@
+/* The seal of a checkpoint: its first bytes, with a checksum over everything that is no array. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_STORAGE_SEAL_H
+#define STRATA_STORAGE_SEAL_H
+
+#include "storage/bytes.h"
+
+/*
+ * HDF5 crashes on damaged files now and then. So its structures are summed up too, and that is
+ * checked before HDF5 sees the file. The seal fills the user block in front of the HDF5 superblock,
+ * all little-endian int64: "STRATACP", version of the format, bytes of the user block, bytes of the
+ * file, number of extents, CRC-32C; then for each array, in the order of the file, offset and
+ * bytes. The checksum is taken over the user block, with 0 in its place, and then over all bytes of
+ * the file that lie in no extent.
+ */
+typedef struct strata__extent {
+    int64_t offset, bytes;
+} strata__extent;
+
+/* Bytes of the user block for so many arrays. */
+int64_t strata__seal_bytes(int64_t arrays);
+
+/* Seals a complete file (`bytes`, with a writable descriptor). Sorts `extents`. Local. */
+strata_status strata__seal_write(strata_context *ctx, const strata__bytes *bytes,
+                                 strata__extent *extents, int64_t count);
+
+/* STRATA_BAD_DATA: no checkpoint, damaged or cut. STRATA_UNSUPPORTED: a newer format. Local. */
+strata_status strata__seal_check(strata_context *ctx, const strata__bytes *bytes);
+
+#endif
