@@ -6,49 +6,29 @@
 #include "numbers.h"
 #include "ops/ops.h"
 
+enum { CHANNELS_FIRST = 1, RELU = 2, NO_BIAS = 4 };
+
 typedef struct convolution_case {
     const char *about;
     int rank;
     int64_t batch, channels, filters, groups;
     int64_t in[3], size[3], strides[3], dilation[3];
     const char *padding;
-    bool channels_first, relu, no_bias;
+    int options; /* CHANNELS_FIRST | RELU | NO_BIAS */
 } convolution_case;
 
 static const convolution_case cases[] = {
-    {"one channel, same, relu",
-     2,
-     5,
-     1,
-     8,
-     1,
-     {6, 7},
-     {3, 3},
-     {1, 1},
-     {1, 1},
-     "same",
-     .relu = true},
-    {"vectors of channels", 2, 3, 16, 32, 1, {5, 5}, {3, 3}, {1, 1}, {1, 1}, "same"},
-    {"valid, strides", 2, 4, 3, 5, 1, {9, 8}, {3, 2}, {2, 3}, {1, 1}, "valid"},
-    {"dilation", 2, 2, 2, 3, 1, {9, 9}, {3, 2}, {1, 1}, {2, 3}, "valid", .no_bias = true},
-    {"even kernel pads more behind", 2, 3, 2, 2, 1, {5, 4}, {4, 2}, {2, 1}, {1, 1}, "same"},
-    {"groups", 2, 4, 6, 9, 3, {5, 4}, {2, 2}, {1, 1}, {1, 1}, "same", .relu = true},
-    {"groups of vectors", 2, 2, 32, 32, 2, {4, 4}, {3, 3}, {1, 1}, {1, 1}, "valid"},
-    {"channels first",
-     2,
-     3,
-     4,
-     5,
-     1,
-     {6, 5},
-     {3, 3},
-     {1, 2},
-     {1, 1},
-     "same",
-     .channels_first = true},
-    {"one axis, causal", 1, 6, 3, 4, 1, {9}, {3}, {1}, {2}, "causal", .relu = true},
-    {"three axes", 3, 3, 2, 4, 1, {4, 5, 3}, {2, 3, 2}, {1, 2, 1}, {1, 1, 1}, "same"},
-    {"fewer samples than ranks", 2, 1, 3, 2, 1, {4, 4}, {2, 2}, {1, 1}, {1, 1}, "valid"},
+    {"one channel, same, relu", 2, 5, 1, 8, 1, {6, 7}, {3, 3}, {1, 1}, {1, 1}, "same", RELU},
+    {"vectors of channels", 2, 3, 16, 32, 1, {5, 5}, {3, 3}, {1, 1}, {1, 1}, "same", 0},
+    {"valid, strides", 2, 4, 3, 5, 1, {9, 8}, {3, 2}, {2, 3}, {1, 1}, "valid", 0},
+    {"dilation", 2, 2, 2, 3, 1, {9, 9}, {3, 2}, {1, 1}, {2, 3}, "valid", NO_BIAS},
+    {"even kernel pads more behind", 2, 3, 2, 2, 1, {5, 4}, {4, 2}, {2, 1}, {1, 1}, "same", 0},
+    {"groups", 2, 4, 6, 9, 3, {5, 4}, {2, 2}, {1, 1}, {1, 1}, "same", RELU},
+    {"groups of vectors", 2, 2, 32, 32, 2, {4, 4}, {3, 3}, {1, 1}, {1, 1}, "valid", 0},
+    {"channels first", 2, 3, 4, 5, 1, {6, 5}, {3, 3}, {1, 2}, {1, 1}, "same", CHANNELS_FIRST},
+    {"one axis, causal", 1, 6, 3, 4, 1, {9}, {3}, {1}, {2}, "causal", RELU},
+    {"three axes", 3, 3, 2, 4, 1, {4, 5, 3}, {2, 3, 2}, {1, 2, 1}, {1, 1, 1}, "same", 0},
+    {"fewer samples than ranks", 2, 1, 3, 2, 1, {4, 4}, {2, 2}, {1, 1}, {1, 1}, "valid", 0},
 };
 
 /* Operands and results as every rank knows them: whole. */
@@ -69,10 +49,10 @@ static int64_t volume(const strata_shape *shape)
 static strata_shape activations(const problem *p, const int64_t *sizes, int64_t channels)
 {
     strata_shape shape = {.rank = p->c->rank + 2, .dims = {p->c->batch}};
-    int first = p->c->channels_first ? 2 : 1;
+    int first = (p->c->options & CHANNELS_FIRST) ? 2 : 1;
     for (int i = 0; i < p->c->rank; i++)
         shape.dims[first + i] = sizes[i];
-    shape.dims[p->c->channels_first ? 1 : p->c->rank + 1] = channels;
+    shape.dims[(p->c->options & CHANNELS_FIRST) ? 1 : p->c->rank + 1] = channels;
     return shape;
 }
 
@@ -80,7 +60,7 @@ static void set_window(problem *p)
 {
     const convolution_case *c = p->c;
     p->window.rank = c->rank;
-    p->window.channels_first = c->channels_first;
+    p->window.channels_first = (c->options & CHANNELS_FIRST) != 0;
     for (int i = 0; i < 3; i++) {
         bool used = i < c->rank;
         p->in[i] = p->out[i] = 1;
@@ -116,7 +96,7 @@ static problem problem_new(strata_context *ctx, const convolution_case *c)
     p.kernel_shape.dims[c->rank + 1] = c->filters;
     p.x = numbers(ctx, &p.x_shape, 1);
     p.kernel = numbers(ctx, &p.kernel_shape, 2);
-    p.bias = numbers(ctx, &STRATA_SHAPE(c->filters), c->no_bias ? 0 : 3);
+    p.bias = numbers(ctx, &STRATA_SHAPE(c->filters), (c->options & NO_BIAS) ? 0 : 3);
     p.upstream = numbers(ctx, &p.y_shape, 4);
     p.dz = numbers(ctx, &p.y_shape, 4);
     p.y = numbers(ctx, &p.y_shape, 0);
@@ -141,8 +121,8 @@ static int64_t element(const problem *p, const int64_t *sizes, int64_t channels,
 {
     int64_t cells = sizes[0] * sizes[1] * sizes[2];
     int64_t cell = (at[0] * sizes[1] + at[1]) * sizes[2] + at[2];
-    return p->c->channels_first ? (sample * channels + channel) * cells + cell
-                                : (sample * cells + cell) * channels + channel;
+    return (p->c->options & CHANNELS_FIRST) ? (sample * channels + channel) * cells + cell
+                                            : (sample * cells + cell) * channels + channel;
 }
 
 typedef void visit_product(problem *p, int64_t x, int64_t kernel, int64_t y);
@@ -210,7 +190,7 @@ static void add_gradients(problem *p, int64_t x, int64_t kernel, int64_t y)
 static int64_t filter_of(const problem *p, int64_t y)
 {
     int64_t cells = p->out[0] * p->out[1] * p->out[2];
-    return p->c->channels_first ? y / cells % p->c->filters : y % p->c->filters;
+    return (p->c->options & CHANNELS_FIRST) ? y / cells % p->c->filters : y % p->c->filters;
 }
 
 /* The relu cuts the upstream gradient before it goes back. */
@@ -219,7 +199,7 @@ static void solve(problem *p)
     visit_all(p, add_product);
     for (int64_t i = 0; i < volume(&p->y_shape); i++) {
         p->y[i] += p->bias[filter_of(p, i)];
-        if (p->c->relu && p->y[i] <= 0.0)
+        if ((p->c->options & RELU) && p->y[i] <= 0.0)
             p->y[i] = p->dz[i] = 0.0;
         p->dbias[filter_of(p, i)] += p->dz[i];
     }
@@ -260,10 +240,11 @@ static strata_tensor *convolve(problem *p, strata_tensor *x, strata_tensor *kern
                                strata_tensor *bias)
 {
     strata__object activation;
-    strata__object_parse(x->ctx, &strata__activation_family, p->c->relu ? "relu" : NULL,
+    strata__object_parse(x->ctx, &strata__activation_family, (p->c->options & RELU) ? "relu" : NULL,
                          &activation);
-    strata_tensor *y = strata__convolution("conv", x, kernel, p->c->no_bias ? NULL : bias,
-                                           &p->window, p->c->groups, &activation);
+    strata_tensor *y =
+        strata__convolution("conv", x, kernel, (p->c->options & NO_BIAS) ? NULL : bias, &p->window,
+                            p->c->groups, &activation);
     strata__object_free(x->ctx, &activation);
     return y;
 }
@@ -279,7 +260,7 @@ static void check_whole_kernel(strata_context *ctx, problem *p)
     test_backward(y, p->upstream);
     assert_all_gradient(x, p->dx, 1e-5);
     assert_all_gradient(kernel, p->dkernel, 4e-5);
-    if (!p->c->no_bias)
+    if (!(p->c->options & NO_BIAS))
         assert_all_gradient(bias, p->dbias, 4e-5);
 }
 
@@ -353,7 +334,7 @@ static void check_shard_gradients(strata_context *ctx, const problem *p, const s
     cut_kernel(p, &s->matrix, p->dkernel, s->expected);
     strata__sum(ctx, STRATA__DATA, s->dkernel, count, STRATA_FLOAT32);
     assert_all_floats_near(s->dkernel, s->expected, count, 4e-5);
-    if (p->c->no_bias)
+    if (p->c->options & NO_BIAS)
         return;
     float *dbias = s->bias->gradient->data;
     strata__sum(ctx, STRATA__BATCH, dbias, s->matrix.local_n, STRATA_FLOAT32);
@@ -415,9 +396,9 @@ static void test_depthwise_convolution_by_definition(void **state)
 {
     (void)state;
     static const convolution_case depthwise[] = {
-        {"multiplier 1", 2, 4, 16, 16, 16, {5, 6}, {3, 3}, {1, 1}, {1, 1}, "same", .relu = true},
-        {"multiplier 3", 2, 3, 5, 15, 5, {5, 5}, {2, 3}, {2, 2}, {1, 1}, "valid"},
-        {"channels first", 1, 3, 4, 8, 4, {7}, {3}, {1}, {2}, "same", .channels_first = true},
+        {"multiplier 1", 2, 4, 16, 16, 16, {5, 6}, {3, 3}, {1, 1}, {1, 1}, "same", RELU},
+        {"multiplier 3", 2, 3, 5, 15, 5, {5, 5}, {2, 3}, {2, 2}, {1, 1}, "valid", 0},
+        {"channels first", 1, 3, 4, 8, 4, {7}, {3}, {1}, {2}, "same", CHANNELS_FIRST},
     };
     strata_context *ctx = test_context(test_mesh(0));
     for (size_t k = 0; k < TEST_COUNT(depthwise); k++) {
@@ -433,7 +414,8 @@ static void test_depthwise_convolution_by_definition(void **state)
         strata_tensor *bias = test_parameter(ctx, &STRATA_SHAPE(c->filters), p.bias);
         strata_tape_begin(ctx);
         strata__object relu;
-        strata__object_parse(ctx, &strata__activation_family, c->relu ? "relu" : NULL, &relu);
+        strata__object_parse(ctx, &strata__activation_family, (c->options & RELU) ? "relu" : NULL,
+                             &relu);
         strata_tensor *y = strata__depthwise_convolution("conv", x, kernel, bias, &p.window, &relu);
         strata__object_free(ctx, &relu);
         assert_all_tensor(y, p.y, 1e-5);

@@ -141,7 +141,7 @@ static void solve(problem *p, solve_window *window)
         for (int64_t out = 0; out < p->out[0] * p->out[1] * p->out[2]; out++) {
             int64_t cells[27], count = window_cells(p, out, cells);
             for (int64_t channel = 0; channel < p->c->channels; channel++) {
-                int64_t x[27];
+                int64_t x[27] = {0};
                 for (int64_t i = 0; i < count; i++)
                     x[i] = element(p, p->in, sample, cells[i], channel);
                 window(p, element(p, p->out, sample, out, channel), x, count);
