@@ -47,6 +47,15 @@ static bool any_wants(int count, strata_tensor *const *tensors)
     return false;
 }
 
+/* The first use of a variable in a tape forgets the gradient that an earlier tape left on it. */
+static void count_use(strata_tensor *value)
+{
+    if (value->uses++ > 0 || value->sink)
+        return;
+    strata_tensor_release(value->gradient);
+    value->gradient = NULL;
+}
+
 strata__node *strata__record(strata_context *ctx, const char *op, strata__gradient_function *gradient,
                              int input_count, strata_tensor *const *inputs, int output_count,
                              strata_tensor *const *outputs, size_t saved_size)
@@ -68,7 +77,7 @@ strata__node *strata__record(strata_context *ctx, const char *op, strata__gradie
     for (int i = 0; i < input_count; i++) {
         node->inputs[i] = inputs[i];
         if (inputs[i] && inputs[i]->variable)
-            inputs[i]->uses++;
+            count_use(inputs[i]);
     }
     for (int i = 0; i < output_count; i++) {
         node->outputs[i] = outputs[i];

@@ -228,9 +228,11 @@ static strata_status arrange_logs(strata__trainer *trainer)
 
 /* --- as Keras writes it --- */
 
+/* One for all outputs stays one; lists and dictionaries become a list. */
 static json_t *losses_json(const strata__trainer *trainer, const json_t *given)
 {
-    if (!json_is_array(given) && trainer->targets[0].loss)
+    bool one = json_is_string(given) || json_object_get(given, "class_name");
+    if (one && trainer->targets[0].loss)
         return strata__loss_to_json(trainer->targets[0].loss);
     json_t *list = json_array();
     for (int i = 0; i < trainer->target_count; i++)

@@ -11,6 +11,7 @@
 #include "mesh/process.h"
 #include "model/model.h"
 #include "training/callback.h"
+#include "training/session.h"
 #include "training/trainer.h"
 
 /* --- options --- */
@@ -130,7 +131,7 @@ static void print_error(const strata_context *ctx)
         fprintf(stderr, "strata: error: %s\n", ctx->message);
 }
 
-static void free_everything(strata_context *ctx)
+void strata__session_close(strata_context *ctx)
 {
     while (ctx->scope)
         strata_scope_end(ctx);
@@ -155,7 +156,7 @@ int strata_finish(strata_context **handle)
     int code = strata_status_exit_code(ctx->status);
     bool owns_mpi = ctx->owns_mpi;
     int rank = ctx->mesh ? ctx->mesh->rank : 0;
-    free_everything(ctx);
+    strata__session_close(ctx);
     int64_t left = strata__context_free(ctx);
     if (left > 0 && rank == 0 && getenv("STRATA_CHECK_LEAKS"))
         fprintf(stderr, "strata: %lld blocks of memory were not given back\n", (long long)left);
