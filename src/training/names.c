@@ -61,6 +61,10 @@ strata_status strata__names_parse(strata_context *ctx, const strata__names *name
     *json = NULL;
     if (!parsed)
         return ctx->status;
+    if (json_is_null(parsed)) {
+        json_decref(parsed);
+        return strata__fail(ctx, STRATA_INVALID, "None is no %s", names->family->kind);
+    }
     const char *name = name_of(parsed);
     const strata__class *class = name ? strata__family_find(names->family, name) : NULL;
     if (name && !class && names->any_case)

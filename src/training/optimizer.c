@@ -71,8 +71,6 @@ static strata_status fill(strata__optimizer *optimizer, const char *text)
     json_decref(rate);
     json_decref(json);
     STRATA_TRY(status);
-    if (!optimizer->object.class)
-        return strata__fail(ctx, STRATA_INVALID, "an optimizer cannot be None");
     optimizer->config = optimizer->object.config;
     optimizer->learning_rate = (float)optimizer->config->learning_rate;
     return check_clips(optimizer);

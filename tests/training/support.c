@@ -103,3 +103,22 @@ void run_golden(const char *file, golden_case *run, int least)
     if (test_rank() == 0)
         golden_print(file, &first);
 }
+
+void check_strings(const char *file, strata_status (*make)(strata_context *ctx, const char *name))
+{
+    strata_context *ctx = test_context(NULL);
+    golden *root = golden_open(file);
+    json_t *strings = golden_json(root, NULL, "strings"), *meaning;
+    const char *name;
+    assert_all(json_object_size(strings) > 0);
+    json_object_foreach(strings, name, meaning)
+    {
+        if (json_object_get(meaning, "error"))
+            continue;
+        strata_status status = make(ctx, name);
+        bool known = status == STRATA_OK || is_unsupported(ctx);
+        assert_all_string_equal(known ? name : "", name);
+    }
+    json_decref(strings);
+    golden_close(root);
+}

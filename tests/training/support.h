@@ -38,4 +38,10 @@ bool is_unsupported(strata_context *ctx);
  */
 void run_golden(const char *file, golden_case *run, int least);
 
+/*
+ * Every name that Keras understands (the attribute `strings` of "training/<file>") is understood, or refused as not there yet:
+ * `make` makes an object of that name and frees it.
+ */
+void check_strings(const char *file, strata_status (*make)(strata_context *ctx, const char *name));
+
 #endif

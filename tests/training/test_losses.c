@@ -70,6 +70,20 @@ static void test_losses_against_keras(void **state)
 
 /* --- names --- */
 
+static strata_status make(strata_context *ctx, const char *name)
+{
+    strata__loss *loss;
+    strata_status status = strata__loss_new(ctx, name, &loss);
+    strata__loss_free(loss);
+    return status;
+}
+
+static void test_losses_strings_of_keras(void **state)
+{
+    (void)state;
+    check_strings("training/losses.h5", make);
+}
+
 static void test_losses_names(void **state)
 {
     static const char *const names[][2] = {
@@ -113,6 +127,7 @@ static void test_losses_refuse_names(void **state)
 {
     (void)state;
     strata_context *ctx = test_context(NULL);
+    refuse(ctx, "None", STRATA_INVALID, "None is no loss");
     refuse(ctx, "mean_square_error", STRATA_INVALID, "did you mean 'MeanSquaredError'");
     refuse(ctx, "huber", STRATA_UNSUPPORTED, "there are MeanSquaredError, MeanAbsoluteError");
     refuse(ctx, "Dice(axis=1)", STRATA_UNSUPPORTED, "loss 'Dice' of Keras is not supported yet");
@@ -422,6 +437,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_losses_against_keras),
+        cmocka_unit_test(test_losses_strings_of_keras),
         cmocka_unit_test(test_losses_names),
         cmocka_unit_test(test_losses_refuse_names),
         cmocka_unit_test(test_losses_unreduced_is_no_training),

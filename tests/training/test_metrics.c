@@ -75,6 +75,20 @@ static void test_metrics_against_keras(void **state)
 
 /* --- names --- */
 
+static strata_status make(strata_context *ctx, const char *name)
+{
+    strata__metric *metric;
+    strata_status status = strata__metric_new(ctx, name, &metric);
+    strata__metric_free(metric);
+    return status;
+}
+
+static void test_metrics_strings_of_keras(void **state)
+{
+    (void)state;
+    check_strings("training/metrics.h5", make);
+}
+
 static void test_metrics_names(void **state)
 {
     static const char *const names[][3] = {
@@ -113,6 +127,7 @@ static void test_metrics_refuse(void **state)
 {
     (void)state;
     strata_context *ctx = test_context(NULL);
+    refuse(ctx, "None", STRATA_INVALID, "None is no metric");
     refuse(ctx, "AUC", STRATA_UNSUPPORTED,
            "metric 'AUC' of Keras is not supported yet; there are Mean");
     refuse(ctx, "binary_acuracy", STRATA_INVALID, "did you mean 'BinaryAccuracy'");
@@ -210,6 +225,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metrics_against_keras),
+        cmocka_unit_test(test_metrics_strings_of_keras),
         cmocka_unit_test(test_metrics_names),
         cmocka_unit_test(test_metrics_refuse),
         cmocka_unit_test(test_metrics_accuracy_by_shape),

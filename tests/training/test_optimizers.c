@@ -216,6 +216,20 @@ static void test_optimizers_against_keras(void **state)
 
 /* --- names and errors --- */
 
+static strata_status make(strata_context *ctx, const char *name)
+{
+    strata__optimizer *optimizer;
+    strata_status status = strata__optimizer_new(ctx, name, &optimizer);
+    strata__optimizer_free(optimizer);
+    return status;
+}
+
+static void test_optimizers_strings_of_keras(void **state)
+{
+    (void)state;
+    check_strings("training/optimizers.h5", make);
+}
+
 static void test_optimizers_names(void **state)
 {
     static const char *const names[][3] = {
@@ -253,6 +267,7 @@ static void test_optimizers_refuse(void **state)
 {
     (void)state;
     strata_context *ctx = test_context(NULL);
+    refuse(ctx, "None", STRATA_INVALID, "None is no optimizer");
     refuse(ctx, "nadam", STRATA_UNSUPPORTED,
            "optimizer 'nadam' of Keras is not supported yet; there are SGD, RMSprop");
     refuse(ctx, "adm", STRATA_INVALID, "did you mean 'Adam'");
@@ -515,6 +530,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_optimizers_against_keras),
+        cmocka_unit_test(test_optimizers_strings_of_keras),
         cmocka_unit_test(test_optimizers_names),
         cmocka_unit_test(test_optimizers_refuse),
         cmocka_unit_test(test_optimizers_learning_rate),
