@@ -322,28 +322,51 @@ static strata_status make_calls(reading *r)
     return waiting ? damaged(r, "a call that waits for itself", waiting->name) : STRATA_OK;
 }
 
-/* input_layers and output_layers: [["x", 0, 0], …] or a flat ["x", 0, 0]. */
-static strata_status read_ends(reading *r, const json_t *list, strata_tensor **tensors, int *count)
+/* input_layers and output_layers: [["x", 0, 0], …], a flat ["x", 0, 0], or {"name": ["x", 0, 0], …}. New reference. */
+static json_t *ends_as_list(const json_t *given)
 {
-    *count = 0;
-    bool flat = json_is_string(json_array_get(list, 0));
-    size_t size = flat ? 1 : json_array_size(list);
-    if (!json_is_array(list) || size == 0 || size > STRATA__MOST_INPUTS)
-        return strata__fail(r->ctx, STRATA_UNSUPPORTED,
-                            "configuration of model '%s': input_layers and output_layers must be lists of 1 to %d tensors",
-                            r->model, STRATA__MOST_INPUTS);
-    for (size_t i = 0; i < size; i++) {
-        const json_t *item = flat ? list : json_array_get(list, i);
-        json_t *history = json_deep_copy(item);
-        const entry *e = entry_named(r, json_string_value(json_array_get(history, 0)));
-        if (e && e->layer && e->layer->class == &strata_functional_class)
-            json_array_set_new(history, 1, json_integer(json_integer_value(json_array_get(history, 1)) - 1));
-        found one = tensor_at(r, history, &tensors[(*count)++]);
-        json_decref(history);
-        if (one != FOUND)
-            return damaged(r, "an input or output that is not there", e ? e->name : NULL);
+    if (json_is_string(json_array_get(given, 0)))
+        return json_pack("[O]", given);
+    json_t *list = json_array(), *value;
+    const char *key;
+    size_t i;
+    if (json_is_object(given)) {
+        json_object_foreach((json_t *)(uintptr_t)given, key, value)
+            json_array_append(list, value);
+    } else {
+        json_array_foreach(given, i, value)
+            json_array_append(list, value);
     }
-    return STRATA_OK;
+    return list;
+}
+
+static strata_status read_end(reading *r, const json_t *item, strata_tensor **tensor)
+{
+    json_t *history = json_deep_copy(item);
+    const entry *e = entry_named(r, json_string_value(json_array_get(history, 0)));
+    if (e && e->layer && e->layer->class == &strata_functional_class)
+        json_array_set_new(history, 1, json_integer(json_integer_value(json_array_get(history, 1)) - 1));
+    found one = tensor_at(r, history, tensor);
+    json_decref(history);
+    return one == FOUND ? STRATA_OK : damaged(r, "an input or output that is not there", e ? e->name : NULL);
+}
+
+static strata_status read_ends(reading *r, const json_t *given, strata_tensor **tensors, int *count)
+{
+    json_t *list = ends_as_list(given), *item;
+    size_t size = json_array_size(list), i;
+    strata_status status = STRATA_OK;
+    *count = (int)size;
+    if (size == 0 || size > STRATA__MOST_INPUTS)
+        status = strata__fail(r->ctx, STRATA_UNSUPPORTED,
+                              "configuration of model '%s': input_layers and output_layers must name 1 to %d tensors",
+                              r->model, STRATA__MOST_INPUTS);
+    json_array_foreach(list, i, item) {
+        if (status == STRATA_OK)
+            status = read_end(r, item, &tensors[i]);
+    }
+    json_decref(list);
+    return status;
 }
 
 static strata_status read_layers(reading *r, const json_t *layers)
