@@ -151,7 +151,6 @@ strata_status strata__archive_finish(strata_context *ctx, strata__weights_writer
     strata__weights_seal(writer);
     if (writer->file.temporary && ctx->status == STRATA_OK)
         write_archive(ctx, writer, metadata, config);
-    strata_status status = strata__agree(ctx);
     strata__weights_discard(ctx, writer);
-    return status;
+    return strata__agree(ctx);
 }

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "mesh/mesh.h"
 #include "storage/crc32c.h"
+#include "storage/hdf5_types.h"
 #include "storage/seal.h"
 #include "storage/shard.h"
 #include "storage/tree.h"
@@ -360,6 +361,7 @@ static strata_status seal_file(const saving *save)
     return status;
 }
 
+/* Every rank leaves at the same place; the end is agreed by the caller. */
 static strata_status save_all(saving *save, const char *path)
 {
     strata_context *ctx = save->ctx;
@@ -376,7 +378,7 @@ static strata_status save_all(saving *save, const char *path)
     STRATA_TRY(strata__agree(ctx));
     if (ctx->mesh->rank == 0 && seal_file(save) == STRATA_OK)
         strata__file_commit(ctx, &save->file);
-    return strata__agree(ctx);
+    return ctx->status;
 }
 
 strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
@@ -384,7 +386,7 @@ strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
 {
     saving save = {
         .ctx = ctx, .entries = entries, .count = count, .document = document, .file = {.fd = -1}};
-    strata_status status = save_all(&save, path);
+    save_all(&save, path);
     if (ctx->mesh->rank != 0) { /* the name is rank 0's to remove */
         strata__free(ctx, save.file.temporary);
         save.file.temporary = NULL;
@@ -393,5 +395,5 @@ strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
     strata__free(ctx, save.parts);
     strata__free(ctx, save.offsets);
     strata__free(ctx, save.positions);
-    return status;
+    return strata__agree(ctx);
 }

@@ -4,6 +4,7 @@
 #define STRATA_STORAGE_TREE_H
 
 #include "storage/hdf5.h"
+#include "storage/hdf5_types.h"
 
 typedef struct strata__tree_item {
     char *path; /* from the root, without a leading slash */
@@ -45,9 +46,5 @@ strata_status strata__tree_read(strata_context *ctx, const strata__tree *tree,
 
 /* Names end in messages and paths: no control characters, nothing that walks, at most 255 bytes. */
 bool strata__tree_is_name(const char *name, size_t length);
-
-/* HDF5's description of an element in memory; and in our files, as h5py has it, to be closed. */
-hid_t strata__hdf5_memory_type(strata_dtype dtype);
-hid_t strata__hdf5_file_type(strata_dtype dtype);
 
 #endif

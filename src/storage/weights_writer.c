@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "mesh/mesh.h"
-#include "storage/tree.h"
+#include "storage/hdf5_types.h"
 
 /* Not on ranks other than 0, nor after a failure. */
 static bool is_writing(const strata__weights_writer *writer)
@@ -135,9 +135,8 @@ strata_status strata__weights_finish(strata_context *ctx, strata__weights_writer
     strata__weights_seal(writer);
     if (writer->file.temporary && ctx->status == STRATA_OK)
         strata__file_commit(ctx, &writer->file);
-    strata_status status = strata__agree(ctx);
     strata__weights_discard(ctx, writer);
-    return status;
+    return strata__agree(ctx);
 }
 
 void strata__weights_discard(strata_context *ctx, strata__weights_writer *writer)
