@@ -1,364 +1,369 @@
 /* Functions of two tensors, element by element with broadcasting. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/vector.h"
-#include "ops/ops.h"
-
-/*
- * c = f(a, b); gradients da = dc·∂f/∂a and db = dc·∂f/∂b. One loop over the last axis, with steps
- * of 0 or 1 for operands that repeat along it.
- */
-typedef float value(float a, float b);
-
-typedef struct kind {
-    const char *op;
-    value *f, *slope_a, *slope_b;
-} kind;
-
-static inline float add(float a, float b)
-{
-    return a + b;
-}
-
-static inline float subtract(float a, float b)
-{
-    return a - b;
-}
-
-static inline float multiply(float a, float b)
-{
-    return a * b;
-}
-
-static inline float divide(float a, float b)
-{
-    return a / b;
-}
-
-static inline float maximum(float a, float b)
-{
-    return a > b || a != a ? a : b;
-}
-
-static inline float minimum(float a, float b)
-{
-    return a < b || a != a ? a : b;
-}
-
-static inline float one(float a, float b)
-{
-    (void)a;
-    (void)b;
-    return 1.0f;
-}
-
-static inline float minus_one(float a, float b)
-{
-    (void)a;
-    (void)b;
-    return -1.0f;
-}
-
-static inline float first(float a, float b)
-{
-    (void)b;
-    return a;
-}
-
-static inline float second(float a, float b)
-{
-    (void)a;
-    return b;
-}
-
-static inline float over_second(float a, float b)
-{
-    (void)a;
-    return 1.0f / b;
-}
-
-static inline float quotient_slope(float a, float b)
-{
-    return -a / (b * b);
-}
-
-/* Equal operands share the gradient. */
-static inline float where_greater(float a, float b)
-{
-    return a > b ? 1.0f : a == b ? 0.5f : 0.0f;
-}
-
-static inline float where_less(float a, float b)
-{
-    return a < b ? 1.0f : a == b ? 0.5f : 0.0f;
-}
-
-static const kind kinds[] = {
-    {"add", add, one, one},
-    {"subtract", subtract, one, minus_one},
-    {"multiply", multiply, second, first},
-    {"divide", divide, over_second, quotient_slope},
-    {"maximum", maximum, where_greater, where_less},
-    {"minimum", minimum, where_less, where_greater},
-};
-enum { ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM };
+#include "ops/batch.h"
+#include "ops/binary.h"
+#include "ops/pointwise.h"
+#include "ops/reduce.h"
+#include "ops/threads.h"
 
 /* --- broadcasting --- */
 
-/* Local sizes of the result and element strides of the operands along each axis; 0 where an operand
- * repeats. */
+/*
+ * The local result as few axes as will do, and how far each operand moves along them: 0 where it
+ * repeats. Operands begin at `start`: a whole operand beside a batch has all samples, of which only
+ * the own ones take part.
+ */
 typedef struct plan {
     int rank;
-    int64_t dims[STRATA_MAX_RANK], a[STRATA_MAX_RANK], b[STRATA_MAX_RANK];
-    int64_t count;
-    bool same; /* both operands have the result's elements one by one */
+    int64_t dims[STRATA_MAX_RANK];
+    int64_t strides[2][STRATA_MAX_RANK];
+    int64_t start[2];
 } plan;
 
-static void strides_of(const strata_tensor *x, const plan *p, int64_t *strides)
+/* Element strides of an operand along the axes of the result, by global sizes. */
+static void operand_strides(const strata_tensor *x, const strata_tensor *c, int64_t *strides)
 {
     int64_t stride = 1;
-    int offset = p->rank - x->local.rank;
-    for (int i = p->rank - 1; i >= 0; i--) {
-        int64_t size = i >= offset ? x->local.dims[i - offset] : 1;
-        bool repeats = size == 1 && (i < offset || x->shape.dims[i - offset] == 1);
+    int offset = c->shape.rank - x->shape.rank;
+    for (int i = c->shape.rank - 1; i >= 0; i--) {
+        bool repeats = i < offset || (x->shape.dims[i - offset] == 1 && c->shape.dims[i] != 1);
         strides[i] = repeats ? 0 : stride;
-        stride *= size;
+        stride *= i < offset ? 1 : x->local.dims[i - offset];
     }
+}
+
+/* Appends an axis, or makes the last one longer where both operands go on in the same step. */
+static void add_axis(plan *p, int64_t size, int64_t stride_a, int64_t stride_b)
+{
+    int last = p->rank - 1;
+    if (size == 1)
+        return;
+    if (last >= 0 && p->strides[0][last] == stride_a * size &&
+        p->strides[1][last] == stride_b * size) {
+        p->dims[last] *= size;
+    } else {
+        last = p->rank++;
+        p->dims[last] = size;
+    }
+    p->strides[0][last] = stride_a;
+    p->strides[1][last] = stride_b;
 }
 
 static plan make_plan(const strata_tensor *a, const strata_tensor *b, const strata_tensor *c)
 {
-    plan p = {.rank = c->local.rank, .count = strata__local_count(c)};
-    memcpy(p.dims, c->local.dims, sizeof p.dims);
-    strides_of(a, &p, p.a);
-    strides_of(b, &p, p.b);
-    p.same = strata__local_count(a) == p.count && strata__local_count(b) == p.count;
+    const strata_tensor *operands[2] = {a, b};
+    int64_t strides[2][STRATA_MAX_RANK];
+    plan p = {0};
+    for (int k = 0; k < 2; k++) {
+        operand_strides(operands[k], c, strides[k]);
+        if (c->layout.batch && !operands[k]->layout.batch)
+            p.start[k] = c->first_sample * strides[k][0];
+    }
+    for (int i = 0; i < c->local.rank; i++)
+        add_axis(&p, c->local.dims[i], strides[0][i], strides[1][i]);
+    if (p.rank == 0) {
+        p.rank = 1;
+        p.dims[0] = 1;
+    }
     return p;
 }
 
-/* Offsets of the operands at the start of row `row` (all axes but the last). */
-static void row_offsets(const plan *p, int64_t row, int64_t *a, int64_t *b)
+/* A run over the last axis: `row` counts the others. */
+static int64_t row_start(const plan *p, int operand, int64_t row)
 {
-    *a = *b = 0;
+    int64_t at = p->start[operand];
     for (int i = p->rank - 2; i >= 0; i--) {
-        int64_t index = row % p->dims[i];
+        at += row % p->dims[i] * p->strides[operand][i];
         row /= p->dims[i];
-        *a += index * p->a[i];
-        *b += index * p->b[i];
     }
+    return at;
 }
 
-/* --- loops: `f` is a constant where they are inlined --- */
-
-static inline __attribute__((always_inline)) void row_loop(value *f, const float *a, int64_t step_a,
-                                                           const float *b, int64_t step_b, float *c,
-                                                           int64_t n)
+static int64_t run_length(const plan *p)
 {
-    if (step_a && step_b) {
-        for (int64_t j = 0; j < n; j++)
-            c[j] = f(a[j], b[j]);
-    } else if (step_a) {
-        for (int64_t j = 0; j < n; j++)
-            c[j] = f(a[j], *b);
-    } else {
-        for (int64_t j = 0; j < n; j++)
-            c[j] = f(*a, b[j * step_b]);
-    }
+    return p->dims[p->rank - 1];
 }
 
-STRATA__VECTOR static void row_by_kind(int op, const float *a, int64_t step_a, const float *b,
-                                       int64_t step_b, float *c, int64_t n)
+static int64_t run_count(const plan *p)
 {
-    switch (op) {
-    case ADD:
-        row_loop(add, a, step_a, b, step_b, c, n);
-        break;
-    case SUBTRACT:
-        row_loop(subtract, a, step_a, b, step_b, c, n);
-        break;
-    case MULTIPLY:
-        row_loop(multiply, a, step_a, b, step_b, c, n);
-        break;
-    case DIVIDE:
-        row_loop(divide, a, step_a, b, step_b, c, n);
-        break;
-    case MAXIMUM:
-        row_loop(maximum, a, step_a, b, step_b, c, n);
-        break;
-    default:
-        row_loop(minimum, a, step_a, b, step_b, c, n);
-    }
+    int64_t count = 1;
+    for (int i = 0; i < p->rank - 1; i++)
+        count *= p->dims[i];
+    return count;
 }
 
-static void compute(int op, const plan *p, const float *a, const float *b, float *c)
+/* --- over all runs, by threads --- */
+
+typedef struct job {
+    strata__binary_function function;
+    int slope_of; /* −1: values; 0, 1: gradients with respect to that operand */
+    const plan *plan;
+    const float *a, *b, *dc;
+    float beta;
+    float *out; /* as the result */
+} job;
+
+/* Elements first … first+count−1 of the run `row`. */
+static void do_run(const job *j, int64_t row, int64_t first, int64_t count)
 {
-    if (p->same || p->rank == 0) {
-        row_by_kind(op, a, 1, b, 1, c, p->count);
-        return;
-    }
-    int last = p->rank - 1;
-    int64_t n = p->dims[last], rows = n ? p->count / n : 0;
-    for (int64_t row = 0; row < rows; row++) {
-        int64_t at_a, at_b;
-        row_offsets(p, row, &at_a, &at_b);
-        row_by_kind(op, a + at_a, p->a[last], b + at_b, p->b[last], c + row * n, n);
-    }
+    const plan *p = j->plan;
+    int64_t step_a = p->strides[0][p->rank - 1], step_b = p->strides[1][p->rank - 1];
+    int64_t at = row * run_length(p) + first;
+    strata__binary_run run = {.n = count,
+                              .a = j->a + row_start(p, 0, row) + first * step_a,
+                              .b = j->b + row_start(p, 1, row) + first * step_b,
+                              .step_a = step_a,
+                              .step_b = step_b,
+                              .dc = j->dc ? j->dc + at : NULL,
+                              .beta = j->beta,
+                              .out = j->out + at};
+    if (j->slope_of < 0)
+        strata__binary_values(j->function, &run);
+    else
+        strata__binary_slopes(j->function, j->slope_of, &run);
 }
 
-/* into[stride…] += dc·slope(a, b): operands that repeat collect a sum. */
-static void collect(const plan *p, value *slope, const float *a, const float *b, const float *dc,
-                    const int64_t *strides, float *into)
+static void do_rows(const void *user, int64_t first, int64_t count)
 {
-    int last = p->rank - 1;
-    int64_t n = p->rank ? p->dims[last] : 1, rows = n ? p->count / n : 0;
-    for (int64_t row = 0; row < rows; row++) {
-        int64_t at_a, at_b;
-        row_offsets(p, row, &at_a, &at_b);
-        int64_t step_a = p->rank ? p->a[last] : 0, step_b = p->rank ? p->b[last] : 0,
-                step = p->rank ? strides[last] : 0;
-        float *target = into + (strides == p->a ? at_a : at_b);
-        for (int64_t j = 0; j < n; j++)
-            target[j * step] += dc[row * n + j] * slope(a[at_a + j * step_a], b[at_b + j * step_b]);
-    }
+    const job *j = user;
+    for (int64_t row = first; row < first + count; row++)
+        do_run(j, row, 0, run_length(j->plan));
 }
+
+static void do_part(const void *user, int64_t first, int64_t count)
+{
+    do_run(user, 0, first, count);
+}
+
+static void do_all(const job *j)
+{
+    int64_t rows = run_count(j->plan), n = run_length(j->plan);
+    if (rows == 1)
+        strata__on_threads(n, 1, do_part, j);
+    else
+        strata__on_threads(rows, n, do_rows, j);
+}
+
+/* --- gradients --- */
 
 typedef struct saved {
-    int op;
+    strata__binary_function function;
     plan plan;
 } saved;
 
-static void operand_gradient(strata__node *node, int operand)
+/* Whether the operand has the result's elements one by one. */
+static bool is_plain(const strata_tensor *x, const strata_tensor *c)
 {
-    const saved *s = node->saved;
-    strata_tensor *x = node->inputs[operand];
-    const kind *k = &kinds[s->op];
-    if (!strata__wants(x))
-        return;
-    value *slope = operand == 0 ? k->slope_a : k->slope_b;
-    if (slope == one && strata__local_count(x) == s->plan.count) {
-        strata__gradient_give(x, node->outputs[0]->gradient);
+    return strata__shape_equal(&x->shape, &c->shape) && x->layout.batch == c->layout.batch;
+}
+
+static void plain_gradient(job *j, strata_tensor *x, strata_tensor *dc)
+{
+    if (j->function == STRATA__ADD || (j->function == STRATA__SUBTRACT && j->slope_of == 0)) {
+        strata__gradient_give(x, dc);
         return;
     }
-    float beta;
-    float *into = strata__gradient_into(x, &beta);
-    if (!into)
+    j->out = strata__gradient_into(x, &j->beta);
+    if (j->out)
+        do_all(j);
+}
+
+/* Sums g, which is as the local result c, in place over the axes along which x repeats; not over
+ * the batch. Returns the number of elements that are left for each sample. */
+static int64_t sum_repeats(const strata_tensor *x, const strata_tensor *c, float *g)
+{
+    int rank = c->local.rank, offset = rank - x->local.rank;
+    strata_shape left = c->local;
+    for (int i = rank - 1; i >= (c->layout.batch ? 1 : 0); i--) {
+        if (i >= offset && (x->shape.dims[i - offset] != 1 || c->shape.dims[i] == 1))
+            continue;
+        strata__sum_axis(g, strata__product(&left, 0, i), left.dims[i],
+                         strata__product(&left, i + 1, rank), 0.0f, g);
+        left.dims[i] = 1;
+    }
+    return strata__product(&left, 1, rank);
+}
+
+/* dx (x whole) from g (own samples, inner): their sum where x repeats along the batch, else their
+ * place among all samples. A part. */
+static void sum_samples(const strata_tensor *x, const strata_tensor *c, const float *g,
+                        int64_t inner, float *dx)
+{
+    if (x->shape.rank < c->shape.rank || (x->shape.dims[0] == 1 && c->shape.dims[0] != 1)) {
+        strata__batch_sum_part(g, c->local.dims[0], inner, 0.0f, dx);
         return;
-    if (beta == 0.0f)
-        memset(into, 0, (size_t)strata__local_count(x) * sizeof *into);
-    collect(&s->plan, slope, node->inputs[0]->data, node->inputs[1]->data,
-            node->outputs[0]->gradient->data, operand == 0 ? s->plan.a : s->plan.b, into);
+    }
+    memset(dx, 0, (size_t)strata__local_count(x) * sizeof *dx);
+    memcpy(dx + c->first_sample * inner, g, (size_t)(c->local.dims[0] * inner) * sizeof *dx);
+}
+
+/* Of an operand that repeats: formed as the result, then summed. */
+static void repeated_gradient(job *j, strata_tensor *x, const strata_tensor *c)
+{
+    strata_context *ctx = x->ctx;
+    strata_tensor *dx = strata__tensor_like(x);
+    float *g = strata__alloc(ctx, (size_t)strata__local_count(c) * sizeof *g);
+    if (!dx || !g)
+        strata__abort(ctx, "gradient of a broadcast operand");
+    strata_tensor_keep(dx);
+    int64_t own = strata__local_count(x);
+    j->out = g;
+    do_all(j);
+    int64_t inner = sum_repeats(x, c, g);
+    if (c->layout.batch && !x->layout.batch)
+        sum_samples(x, c, g, inner, dx->data);
+    else
+        memcpy(dx->data, g, (size_t)own * sizeof *g);
+    if (c->layout.split && !x->layout.split)
+        strata__sum(ctx, STRATA__COLS, dx->data, own, STRATA_FLOAT32);
+    strata__gradient_give(x, dx);
+    strata_tensor_release(dx);
+    strata__free(ctx, g);
 }
 
 static void gradient(strata_context *ctx, strata__node *node)
 {
     (void)ctx;
-    operand_gradient(node, 0);
-    operand_gradient(node, 1);
+    const saved *s = node->saved;
+    const strata_tensor *c = node->outputs[0];
+    for (int operand = 0; operand < 2; operand++) {
+        strata_tensor *x = node->inputs[operand];
+        job j = {.function = s->function,
+                 .slope_of = operand,
+                 .plan = &s->plan,
+                 .a = node->inputs[0]->data,
+                 .b = node->inputs[1]->data,
+                 .dc = c->gradient->data};
+        if (strata__wants(x) && is_plain(x, c))
+            plain_gradient(&j, x, c->gradient);
+        else if (strata__wants(x))
+            repeated_gradient(&j, x, c);
+    }
 }
 
 /* --- shapes --- */
 
-static bool merge_dim(int64_t a, int64_t b, int64_t *out)
+static bool merge_sizes(int64_t a, int64_t b, int64_t *out)
 {
-    if (a == b || b == 1)
-        *out = a;
-    else if (a == 1)
-        *out = b;
-    else if (a == STRATA_NONE || b == STRATA_NONE)
-        *out = a == STRATA_NONE ? b : a;
-    else
-        return false;
-    return true;
+    bool fits = a == b || a == 1 || b == 1 || a == STRATA_NONE || b == STRATA_NONE;
+    *out = a == 1 || (a == STRATA_NONE && b != 1) ? b : a;
+    return fits;
 }
 
-static bool merge_shapes(const strata_tensor *a, const strata_tensor *b, strata_shape *out)
+static bool merge_shapes(const strata_shape *a, const strata_shape *b, strata_shape *out)
 {
-    out->rank = a->shape.rank > b->shape.rank ? a->shape.rank : b->shape.rank;
+    out->rank = a->rank > b->rank ? a->rank : b->rank;
     for (int i = 1; i <= out->rank; i++) {
-        int64_t size_a = i <= a->shape.rank ? a->shape.dims[a->shape.rank - i] : 1;
-        int64_t size_b = i <= b->shape.rank ? b->shape.dims[b->shape.rank - i] : 1;
-        if (!merge_dim(size_a, size_b, &out->dims[out->rank - i]))
+        int64_t size_a = i <= a->rank ? a->dims[a->rank - i] : 1;
+        int64_t size_b = i <= b->rank ? b->dims[b->rank - i] : 1;
+        if (!merge_sizes(size_a, size_b, &out->dims[out->rank - i]))
             return false;
     }
     return true;
 }
 
-/* A whole operand beside pieces: its own columns where the last axis is split. */
-static strata_tensor *match_split(strata_tensor *x, const strata_tensor *other)
+/* A batch must be the first axis of the result, or it would lie on other ranks. */
+static bool batch_stays(const strata_tensor *x, const strata_shape *shape)
 {
-    bool repeats = strata__last(&x->shape) == 1;
-    return other->layout.split && !x->layout.split && !repeats ? strata__split(x) : x;
+    return !x->layout.batch || x->symbolic ||
+           (x->shape.rank == shape->rank && x->shape.dims[0] == shape->dims[0]);
 }
 
-static strata_tensor *binary(int op, strata_tensor *a, strata_tensor *b)
+static bool accepts(const char *who, const strata_tensor *a, const strata_tensor *b,
+                    strata_shape *shape)
 {
     char left[STRATA__SHAPE_TEXT], right[STRATA__SHAPE_TEXT];
-    strata_shape shape = {0};
-    if (!a || !b)
-        return NULL;
-    if (a->dtype != STRATA_FLOAT32 || b->dtype != STRATA_FLOAT32) {
+    if (!strata__is_float(who, a) || !strata__is_float(who, b))
+        return false;
+    strata__shape_text(&a->shape, left);
+    strata__shape_text(&b->shape, right);
+    if (!merge_shapes(&a->shape, &b->shape, shape))
         strata__fail(a->ctx, STRATA_INVALID,
-                     "%s of %s and %s tensors; convert them with strata_ops_cast()", kinds[op].op,
-                     strata_dtype_name(a->dtype), strata_dtype_name(b->dtype));
-        return NULL;
-    }
-    a = match_split(a, b);
-    b = a ? match_split(b, a) : NULL;
-    if (!b)
-        return NULL;
-    bool batched = (!a->layout.batch || !b->layout.batch || a->shape.rank == b->shape.rank);
-    if (!merge_shapes(a, b, &shape) || !batched) {
+                     "%s: Inputs have incompatible shapes. Received shapes %s and %s", who, left,
+                     right);
+    else if (!batch_stays(a, shape) || !batch_stays(b, shape))
         strata__fail(a->ctx, STRATA_INVALID,
-                     "Inputs have incompatible shapes. Received shapes %s and %s (%s)",
-                     strata__shape_text(&a->shape, left), strata__shape_text(&b->shape, right),
-                     kinds[op].op);
-        return NULL;
-    }
+                     "%s: the batch axis of shapes %s and %s would not be the first of the result; "
+                     "reshape one of them",
+                     who, left, right);
+    else
+        return true;
+    return false;
+}
+
+/* Brings the last axis to the layout of the other operand: pieces beside pieces. One feature is the
+ * same for all. */
+static strata_tensor *match_split(strata_tensor *x, const strata_tensor *other)
+{
+    if (strata__last(&x->shape) == 1)
+        return strata__whole(x);
+    return other->layout.split && strata__last(&other->shape) != 1 ? strata__split(x) : x;
+}
+
+static strata_tensor *compute(const char *who, strata__binary_function function, strata_tensor *a,
+                              strata_tensor *b, const strata_shape *shape)
+{
     strata__layout layout = {a->layout.batch || b->layout.batch,
                              a->layout.split || b->layout.split};
-    strata_tensor *c = a->symbolic || b->symbolic
-                           ? strata__tensor_symbolic(a->ctx, STRATA_FLOAT32, &shape, layout)
-                           : strata__tensor_new(a->ctx, STRATA_FLOAT32, &shape, layout);
-    if (!c || c->symbolic)
-        return c;
+    strata_tensor *c = strata__tensor_new(a->ctx, STRATA_FLOAT32, shape, layout);
+    if (!c)
+        return NULL;
     plan p = make_plan(a, b, c);
-    compute(op, &p, a->data, b->data, c->data);
-    strata__node *node = strata__record(a->ctx, kinds[op].op, gradient, 2,
-                                        (strata_tensor *[]){a, b}, 1, &c, sizeof(saved));
+    do_all(&(job){.function = function,
+                  .slope_of = -1,
+                  .plan = &p,
+                  .a = a->data,
+                  .b = b->data,
+                  .out = c->data});
+    strata__node *node =
+        strata__record(a->ctx, who, gradient, 2, (strata_tensor *[]){a, b}, 1, &c, sizeof(saved));
     if (node)
-        *(saved *)node->saved = (saved){op, p};
+        *(saved *)node->saved = (saved){function, p};
     return c;
+}
+
+static strata_tensor *binary(const char *who, strata__binary_function function, strata_tensor *a,
+                             strata_tensor *b)
+{
+    strata_shape shape = {0};
+    if (!a || !b || !accepts(who, a, b, &shape))
+        return NULL;
+    if (a->symbolic || b->symbolic)
+        return strata__tensor_symbolic(a->ctx, STRATA_FLOAT32, &shape,
+                                       (strata__layout){a->layout.batch || b->layout.batch, false});
+    strata_tensor *left = match_split(a, b), *right = match_split(b, a);
+    return left && right ? compute(who, function, left, right, &shape) : NULL;
 }
 
 strata_tensor *strata_ops_add(strata_tensor *a, strata_tensor *b)
 {
-    return binary(ADD, a, b);
+    return binary("add", STRATA__ADD, a, b);
 }
 
 strata_tensor *strata_ops_subtract(strata_tensor *a, strata_tensor *b)
 {
-    return binary(SUBTRACT, a, b);
+    return binary("subtract", STRATA__SUBTRACT, a, b);
 }
 
 strata_tensor *strata_ops_multiply(strata_tensor *a, strata_tensor *b)
 {
-    return binary(MULTIPLY, a, b);
+    return binary("multiply", STRATA__MULTIPLY, a, b);
 }
 
 strata_tensor *strata_ops_divide(strata_tensor *a, strata_tensor *b)
 {
-    return binary(DIVIDE, a, b);
+    return binary("divide", STRATA__DIVIDE, a, b);
 }
 
 strata_tensor *strata_ops_maximum(strata_tensor *a, strata_tensor *b)
 {
-    return binary(MAXIMUM, a, b);
+    return binary("maximum", STRATA__MAXIMUM, a, b);
 }
 
 strata_tensor *strata_ops_minimum(strata_tensor *a, strata_tensor *b)
 {
-    return binary(MINIMUM, a, b);
+    return binary("minimum", STRATA__MINIMUM, a, b);
 }

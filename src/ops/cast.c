@@ -1,7 +1,5 @@
 /* Conversions between element types. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
-
 #include "ops/ops.h"
 
 static double read(const void *data, strata_dtype dtype, int64_t i)
@@ -41,8 +39,8 @@ static void write(void *data, strata_dtype dtype, int64_t i, double value)
     case STRATA_INT32:
         ((int32_t *)data)[i] = (int32_t)within(value, INT32_MIN, INT32_MAX);
         break;
-    case STRATA_INT64:
-        ((int64_t *)data)[i] = (int64_t)within(value, -0x1p62, 0x1p62);
+    case STRATA_INT64: /* the largest double that fits */
+        ((int64_t *)data)[i] = (int64_t)within(value, -0x1p63, 0x1.fffffffffffffp62);
         break;
     case STRATA_UINT8:
         ((uint8_t *)data)[i] = (uint8_t)within(value, 0, 255);
@@ -59,6 +57,8 @@ static void from_bytes(const uint8_t *x, float *y, int64_t count)
         y[i] = x[i];
 }
 
+/* Through double, which is exact but for int64 beyond 2⁵³. Images are the case that must be fast.
+ */
 static void convert(const strata_tensor *x, strata_tensor *y)
 {
     int64_t count = strata__local_count(x);
@@ -66,13 +66,20 @@ static void convert(const strata_tensor *x, strata_tensor *y)
         from_bytes(x->data, y->data, count);
         return;
     }
-    if (x->dtype == STRATA_INT64 && y->dtype == STRATA_INT32) {
-        for (int64_t i = 0; i < count; i++)
-            ((int32_t *)y->data)[i] = (int32_t)((const int64_t *)x->data)[i];
-        return;
-    }
     for (int64_t i = 0; i < count; i++)
         write(y->data, y->dtype, i, read(x->data, x->dtype, i));
+}
+
+/* Gradients are float32 whatever the tensor is. */
+static void gradient(strata_context *ctx, strata__node *node)
+{
+    (void)ctx;
+    strata__gradient_give(node->inputs[0], node->outputs[0]->gradient);
+}
+
+static bool is_real(strata_dtype dtype)
+{
+    return dtype == STRATA_FLOAT32 || dtype == STRATA_FLOAT64;
 }
 
 strata_tensor *strata_ops_cast(strata_tensor *x, strata_dtype dtype)
@@ -84,6 +91,8 @@ strata_tensor *strata_ops_cast(strata_tensor *x, strata_dtype dtype)
         return NULL;
     if (!y->symbolic)
         convert(x, y);
+    if (is_real(x->dtype) && is_real(dtype))
+        strata__record(x->ctx, "cast", gradient, 1, &x, 1, &y, 0);
     y->mask = strata__tensor_share(x->mask);
     return y;
 }

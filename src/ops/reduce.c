@@ -1,10 +1,66 @@
 /* Sums and means over an axis. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
+#include "ops/reduce.h"
 
 #include "base/memory.h"
+#include "base/vector.h"
 #include "ops/batch.h"
-#include "ops/ops.h"
+#include "ops/pointwise.h"
+
+/* --- sums in local memory --- */
+
+/* Columns summed at once: their sums stay in the nearest cache. */
+enum { TILE = 256 };
+
+STRATA__VECTOR static double sum_run(const float *x, int64_t n)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    return sum;
+}
+
+/* sums (count) += Σ of rows that lie `stride` apart. */
+STRATA__VECTOR static void sum_strip(const float *x, int64_t rows, int64_t stride, int64_t count,
+                                     double *sums)
+{
+    for (int64_t i = 0; i < rows; i++) {
+#pragma omp simd
+        for (int64_t j = 0; j < count; j++)
+            sums[j] += (double)x[i * stride + j];
+    }
+}
+
+void strata__sum_rows(const float *x, int64_t rows, int64_t n, double *sums)
+{
+    for (int64_t j = 0; j < n; j += TILE)
+        sum_strip(x + j, rows, n, n - j < TILE ? n - j : TILE, sums + j);
+}
+
+static void store(float *y, float beta, const double *sums, int64_t count)
+{
+    for (int64_t j = 0; j < count; j++)
+        y[j] = (beta == 0.0f ? 0.0f : y[j]) + (float)sums[j];
+}
+
+void strata__sum_axis(const float *x, int64_t outer, int64_t n, int64_t inner, float beta, float *y)
+{
+    for (int64_t o = 0; o < outer; o++) {
+        const float *block = x + o * n * inner;
+        for (int64_t j = 0; j < inner; j += TILE) {
+            double sums[TILE] = {0};
+            int64_t count = inner - j < TILE ? inner - j : TILE;
+            if (inner == 1)
+                sums[0] = sum_run(block, n);
+            else
+                sum_strip(block + j, n, inner, count, sums);
+            store(y + o * inner + j, beta, sums, count);
+        }
+    }
+}
+
+/* --- the operation --- */
 
 /* The operand as (outer, n, inner), n the axis. */
 typedef struct saved {
@@ -13,53 +69,73 @@ typedef struct saved {
     bool total;   /* over the batch axis: summed over ranks */
 } saved;
 
-static void sum_axis(const saved *s, const float *x, float *y)
+/* dx (outer, n, inner) = beta·dx + scale·dy (outer, inner) */
+STRATA__VECTOR static void spread(const saved *s, const float *dy, float beta, float *dx)
 {
+    float scale = (float)s->scale;
     for (int64_t o = 0; o < s->outer; o++) {
-        for (int64_t i = 0; i < s->inner; i++) {
-            double sum = 0;
-            for (int64_t k = 0; k < s->n; k++)
-                sum += (double)x[(o * s->n + k) * s->inner + i];
-            y[o * s->inner + i] = (float)(sum * s->scale);
+        for (int64_t k = 0; k < s->n; k++) {
+            float *row = dx + (o * s->n + k) * s->inner;
+#pragma omp simd
+            for (int64_t i = 0; i < s->inner; i++)
+                row[i] = (beta == 0.0f ? 0.0f : row[i]) + scale * dy[o * s->inner + i];
         }
     }
 }
 
-static strata_status sum_total(strata_context *ctx, const saved *s, const float *x, float *y)
+/*
+ * The result of a total is whole, and a rank's gradient of a whole tensor is its part of it, so the
+ * parts are summed before they go to the samples.
+ */
+static void total_gradient(strata_context *ctx, const saved *s, const float *dy, strata_tensor *x)
+{
+    float *sum = strata__alloc(ctx, (size_t)s->inner * sizeof *sum);
+    if (!sum)
+        strata__abort(ctx, "gradient of a sum over the batch");
+    for (int64_t i = 0; i < s->inner; i++)
+        sum[i] = dy[i];
+    strata__sum(ctx, STRATA__BATCH, sum, s->inner, STRATA_FLOAT32);
+    float beta, *dx = strata__gradient_into(x, &beta);
+    if (dx)
+        spread(s, sum, beta, dx);
+    strata__free(ctx, sum);
+}
+
+static void gradient(strata_context *ctx, strata__node *node)
+{
+    const saved *s = node->saved;
+    strata_tensor *x = node->inputs[0];
+    const float *dy = strata__gradient_at(node, 0)->data;
+    if (s->total) {
+        total_gradient(ctx, s, dy, x);
+        return;
+    }
+    float beta, *dx = strata__gradient_into(x, &beta);
+    if (dx)
+        spread(s, dy, beta, dx);
+}
+
+static void sum_total(strata_context *ctx, const saved *s, const float *x, float *y)
 {
     double *sums = strata__alloc(ctx, (size_t)s->inner * sizeof *sums);
     if (!sums)
-        return STRATA_NO_MEMORY;
+        strata__abort(ctx, "sum over the batch");
     strata__batch_sum_total(ctx, x, s->n, s->inner, sums);
     for (int64_t i = 0; i < s->inner; i++)
         y[i] = (float)(sums[i] * s->scale);
     strata__free(ctx, sums);
-    return STRATA_OK;
 }
 
-/*
- * dx = scale·dy along the axis. The result of a total is whole, and a rank's gradient of a whole
- * tensor is its part of it, so the parts are summed before they go to the samples.
- */
-static void gradient(strata_context *ctx, strata__node *node)
+static void compute(const saved *s, const strata_tensor *x, strata_tensor *y)
 {
-    const saved *s = node->saved;
-    strata_tensor *x = node->inputs[0], *dx = strata__tensor_like(x);
-    float *dy = strata__alloc(ctx, (size_t)(s->outer * s->inner) * sizeof *dy);
-    if (!dx || !dy)
+    float *out = y->data;
+    if (s->total) {
+        sum_total(x->ctx, s, x->data, out);
         return;
-    memcpy(dy, strata__gradient_at(node, 0)->data, (size_t)(s->outer * s->inner) * sizeof *dy);
-    if (s->total)
-        strata__sum(ctx, STRATA__BATCH, dy, s->inner, STRATA_FLOAT32);
-    float *out = dx->data;
-    for (int64_t o = 0; o < s->outer; o++) {
-        for (int64_t k = 0; k < s->n; k++) {
-            for (int64_t i = 0; i < s->inner; i++)
-                out[(o * s->n + k) * s->inner + i] = (float)s->scale * dy[o * s->inner + i];
-        }
     }
-    strata__free(ctx, dy);
-    strata__gradient_give(x, dx);
+    strata__sum_axis(x->data, s->outer, s->n, s->inner, 0.0f, out);
+    for (int64_t i = 0; s->scale != 1.0 && i < s->outer * s->inner; i++)
+        out[i] = (float)((double)out[i] * s->scale);
 }
 
 static strata_tensor *result_for(strata_tensor *x, int axis, bool keepdims)
@@ -71,9 +147,8 @@ static strata_tensor *result_for(strata_tensor *x, int axis, bool keepdims)
         else if (keepdims)
             shape.dims[shape.rank++] = 1;
     }
-    bool batch = x->layout.batch && axis != 0;
-    bool split = x->layout.split && axis != x->shape.rank - 1;
-    strata__layout layout = {.batch = batch, .split = split};
+    strata__layout layout = {.batch = x->layout.batch && axis != 0,
+                             .split = x->layout.split && axis != x->shape.rank - 1};
     return x->symbolic ? strata__tensor_symbolic(x->ctx, STRATA_FLOAT32, &shape, layout)
                        : strata__tensor_new(x->ctx, STRATA_FLOAT32, &shape, layout);
 }
@@ -90,24 +165,23 @@ static strata_tensor *reduce_axis(strata_tensor *x, int axis, bool keepdims, boo
                .inner = strata__product(&x->local, axis + 1, x->local.rank),
                .scale = mean ? 1.0 / (double)x->shape.dims[axis] : 1,
                .total = x->layout.batch && axis == 0};
-    if (s.total)
-        sum_total(x->ctx, &s, x->data, y->data);
-    else
-        sum_axis(&s, x->data, y->data);
+    compute(&s, x, y);
     strata__node *node = strata__record(x->ctx, "sum", gradient, 1, &x, 1, &y, sizeof s);
     if (node)
         *(saved *)node->saved = s;
     return y;
 }
 
-static strata_tensor *reduce(strata_tensor *x, int64_t axis, bool keepdims, bool mean)
+/* Over all axes: from the last to the first, so that the batch comes when little is left of it. */
+static strata_tensor *reduce(const char *who, strata_tensor *x, int64_t axis, bool keepdims,
+                             bool mean)
 {
-    if (!x)
+    if (!strata__is_float(who, x))
         return NULL;
     int rank = x->shape.rank;
-    if (x->dtype != STRATA_FLOAT32 || (axis != STRATA_NONE && (axis < -rank || axis >= rank))) {
-        strata__fail(x->ctx, STRATA_INVALID, "%s over axis %lld of a %s tensor with %d axes",
-                     mean ? "mean" : "sum", (long long)axis, strata_dtype_name(x->dtype), rank);
+    if (axis != STRATA_NONE && (axis < -rank || axis >= rank)) {
+        strata__fail(x->ctx, STRATA_INVALID, "%s: axis %lld of a tensor with %d axes", who,
+                     (long long)axis, rank);
         return NULL;
     }
     if (axis != STRATA_NONE)
@@ -119,10 +193,10 @@ static strata_tensor *reduce(strata_tensor *x, int64_t axis, bool keepdims, bool
 
 strata_tensor *strata_ops_sum(strata_tensor *x, int64_t axis, bool keepdims)
 {
-    return reduce(x, axis, keepdims, false);
+    return reduce("sum", x, axis, keepdims, false);
 }
 
 strata_tensor *strata_ops_mean(strata_tensor *x, int64_t axis, bool keepdims)
 {
-    return reduce(x, axis, keepdims, true);
+    return reduce("mean", x, axis, keepdims, true);
 }
