@@ -2,7 +2,6 @@
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "base/vector.h"
@@ -17,15 +16,15 @@
 typedef struct saved {
     double count;           /* of positions in the global batch; 0: the moments were given */
     strata_tensor *weights; /* mask as 0 and 1, a value a position; NULL: all 1 */
-    strata_tensor *moments; /* (2, n): mean, 1/√(variance + ε) */
+    strata_tensor *moments; /* (2, n) in double: mean, 1/√(variance + ε) */
 } saved;
 
-static const float *mean_of(const saved *s)
+static const double *mean_of(const saved *s)
 {
     return s->moments->data;
 }
 
-static const float *inverse_of(const saved *s)
+static const double *inverse_of(const saved *s)
 {
     return mean_of(s) + s->moments->shape.dims[1];
 }
@@ -38,11 +37,14 @@ static const float *own_part(const strata_tensor *vector, const strata_tensor *x
 
 /* --- kernels --- */
 
-/* Vectors of n values but for w, which has one a row. */
+/*
+ * Rows of x, dy and `to`, vectors of n values, and w with one value a row. In double: with few
+ * positions most of dy cancels out of dx, and memory is what these loops wait for anyway.
+ */
 typedef struct row_work {
     int64_t n;
     const float *x, *dy, *w;
-    const float *mean, *scale, *offset, *slope;
+    const double *mean, *scale, *offset, *slope;
     float *to;
 } row_work;
 
@@ -55,7 +57,7 @@ STRATA__VECTOR static void transform(const row_work *k, int64_t first, int64_t r
     for (int64_t i = 0; i < rows; i++, x += n, y += n) {
 #pragma omp simd
         for (int64_t j = 0; j < n; j++)
-            y[j] = (x[j] - k->mean[j]) * k->scale[j] + k->offset[j];
+            y[j] = (float)(((double)x[j] - k->mean[j]) * k->scale[j] + k->offset[j]);
     }
 }
 
@@ -66,10 +68,11 @@ STRATA__VECTOR static void transform_gradient(const row_work *k, int64_t first, 
     const float *x = k->x + first * n, *dy = k->dy + first * n;
     float *dx = k->to + first * n;
     for (int64_t i = 0; i < rows; i++, x += n, dy += n, dx += n) {
-        float w = k->w ? k->w[first + i] : 1.0f;
+        double w = k->w ? (double)k->w[first + i] : 1.0;
 #pragma omp simd
         for (int64_t j = 0; j < n; j++)
-            dx[j] = k->scale[j] * dy[j] - w * (k->offset[j] + k->slope[j] * (x[j] - k->mean[j]));
+            dx[j] = (float)(k->scale[j] * (double)dy[j] -
+                            w * (k->offset[j] + k->slope[j] * ((double)x[j] - k->mean[j])));
     }
 }
 
@@ -97,7 +100,7 @@ static void total(const strata_tensor *x, double *values, int64_t count)
  * m²·Σ1 keeps more digits than x has. With a mask m = Σwx/(Σw + ε) is not quite the mean, hence all
  * three terms.
  */
-static bool measure(const strata_tensor *x, saved *s, float *mean, float *variance)
+static bool measure(const strata_tensor *x, saved *s, double *mean, double *variance)
 {
     int64_t n = strata__last(&x->local), rows = strata__local_rows(x);
     double *sums =
@@ -112,22 +115,34 @@ static bool measure(const strata_tensor *x, saved *s, float *mean, float *varian
     s->count = positions + (weights ? MASK_EPSILON : 0.0);
     for (int64_t j = 0; j < n; j++) {
         double m = sums[j] / s->count;
-        mean[j] = (float)m;
-        variance[j] =
-            (float)fmax((sums[n + j] - 2.0 * m * sums[j] + m * m * positions) / s->count, 0.0);
+        mean[j] = m;
+        variance[j] = fmax((sums[n + j] - 2.0 * m * sums[j] + m * m * positions) / s->count, 0.0);
     }
     strata__free(x->ctx, sums);
     return true;
 }
 
-/* Own columns → all columns. */
-static void publish(const strata_tensor *x, const float *piece, strata_tensor *whole)
+/* Own columns → all columns, in float32. */
+static bool publish(const strata_tensor *x, const double *own, strata_tensor *whole)
 {
-    if (x->layout.split)
-        strata__gather_columns(x->ctx, STRATA__COLS, piece, whole->data, 1,
-                               strata__last(&x->shape));
-    else
-        memcpy(whole->data, piece, (size_t)strata__last(&x->shape) * sizeof(float));
+    int64_t n = strata__last(&x->local);
+    float *piece = x->layout.split ? strata__alloc(x->ctx, (size_t)n * sizeof *piece) : whole->data;
+    if (!piece)
+        return false;
+    for (int64_t j = 0; j < n; j++)
+        piece[j] = (float)own[j];
+    if (!x->layout.split)
+        return true;
+    strata__gather_columns(x->ctx, STRATA__COLS, piece, whole->data, 1, strata__last(&x->shape));
+    strata__free(x->ctx, piece);
+    return true;
+}
+
+static void take_over(const strata_tensor *x, const strata_tensor *whole, double *own)
+{
+    const float *piece = own_part(whole, x);
+    for (int64_t j = 0; j < strata__last(&x->local); j++)
+        own[j] = (double)piece[j];
 }
 
 static strata_tensor *weights_of(strata_tensor *mask)
@@ -149,52 +164,60 @@ static bool prepare(const strata_tensor *x, strata_tensor *mean, strata_tensor *
 {
     int64_t n = strata__last(&x->local);
     s->moments =
-        strata__tensor_new(x->ctx, STRATA_FLOAT32, &STRATA_SHAPE(2, n), (strata__layout){0});
+        strata__tensor_new(x->ctx, STRATA_FLOAT64, &STRATA_SHAPE(2, n), (strata__layout){0});
     s->weights = mask && training ? weights_of(mask) : NULL;
     if (!s->moments || (mask && training && !s->weights))
         return false;
-    float *moments = s->moments->data;
+    double *moments = s->moments->data;
     if (training) {
-        if (!measure(x, s, moments, moments + n))
+        if (!measure(x, s, moments, moments + n) || !publish(x, moments, mean) ||
+            !publish(x, moments + n, variance))
             return false;
-        publish(x, moments, mean);
-        publish(x, moments + n, variance);
     } else {
-        memcpy(moments, own_part(mean, x), (size_t)n * sizeof *moments);
-        memcpy(moments + n, own_part(variance, x), (size_t)n * sizeof *moments);
+        take_over(x, mean, moments);
+        take_over(x, variance, moments + n);
     }
     for (int64_t j = 0; j < n; j++)
-        moments[n + j] = (float)(1.0 / sqrt((double)moments[n + j] + epsilon));
+        moments[n + j] = 1.0 / sqrt(moments[n + j] + epsilon);
     return true;
 }
 
 /* --- gradient --- */
 
 /*
- * With x̂ = (x − mean)/√(variance + ε) and N positions, sums over the global batch (γ and β: over
- * the own samples): dx = γ/√(variance + ε)·(dy − (Σdy + x̂·Σdy·x̂)/N),  dγ = Σdy·x̂,  dβ = Σdy Moments
- * that were given are constants: the sums fall away from dx.
+ * With x̂ = (x − mean)/√(variance + ε) and N positions:
+ *
+ *   dx = γ/√(variance + ε)·(dy − (Σdy + x̂·Σdy·x̂)/N),  dγ = Σdy·x̂,  dβ = Σdy
+ *
+ * Sums are over the global batch, for γ and β over the own samples. Moments that were given are
+ * constants: the sums fall away from dx.
  */
 static void input_gradient(strata_context *ctx, const saved *s, strata_tensor *x,
                            const strata_tensor *dy, const float *gamma, double *sums)
 {
     int64_t n = strata__last(&x->local);
-    const float *mean = mean_of(s), *inverse = inverse_of(s);
+    const double *mean = mean_of(s), *inverse = inverse_of(s);
     strata_tensor *dx = strata_tensor_keep(strata__tensor_like(x));
-    float *scale = strata__calloc(ctx, (size_t)(3 * n), sizeof *scale); /* scale, offset, slope */
+    double *scale = strata__calloc(ctx, (size_t)(3 * n), sizeof *scale); /* scale, offset, slope */
     if (dx && scale) {
         if (s->count > 0.0)
             total(x, sums, 2 * n);
         for (int64_t j = 0; j < n; j++) {
-            scale[j] = (gamma ? gamma[j] : 1.0f) * inverse[j];
+            scale[j] = (gamma ? (double)gamma[j] : 1.0) * inverse[j];
             if (s->count > 0.0) {
-                scale[n + j] = (float)(scale[j] * sums[j] / s->count);
-                scale[2 * n + j] = (float)(scale[j] * inverse[j] * sums[n + j] / s->count);
+                scale[n + j] = scale[j] * sums[j] / s->count;
+                scale[2 * n + j] = scale[j] * inverse[j] * sums[n + j] / s->count;
             }
         }
-        row_work work = {n,       x->data, dy->data,  s->weights ? s->weights->data : NULL,
-                         mean,    scale,   scale + n, scale + 2 * n,
-                         dx->data};
+        row_work work = {.n = n,
+                         .x = x->data,
+                         .dy = dy->data,
+                         .w = s->weights ? s->weights->data : NULL,
+                         .mean = mean,
+                         .scale = scale,
+                         .offset = scale + n,
+                         .slope = scale + 2 * n,
+                         .to = dx->data};
         strata__on_threads(strata__local_rows(x), n, transform_gradient_piece, &work);
         strata__gradient_give(x, dx);
     }
@@ -212,7 +235,7 @@ static double *gradient_sums(strata_context *ctx, const saved *s, const strata_t
         return NULL;
     strata__batch_moments_part(dy->data, x->data, NULL, strata__local_rows(x), n, sums, sums + n);
     for (int64_t j = 0; j < n; j++)
-        sums[n + j] = (sums[n + j] - (double)mean_of(s)[j] * sums[j]) * (double)inverse_of(s)[j];
+        sums[n + j] = (sums[n + j] - mean_of(s)[j] * sums[j]) * inverse_of(s)[j];
     return sums;
 }
 
@@ -237,12 +260,12 @@ static bool compute(const strata_tensor *x, const saved *s, const float *gamma, 
                     strata_tensor *y)
 {
     int64_t n = strata__last(&x->local);
-    float *scale = strata__alloc(x->ctx, (size_t)(2 * n) * sizeof *scale); /* scale, offset */
+    double *scale = strata__alloc(x->ctx, (size_t)(2 * n) * sizeof *scale); /* scale, offset */
     if (!scale)
         return false;
     for (int64_t j = 0; j < n; j++) {
-        scale[j] = (gamma ? gamma[j] : 1.0f) * inverse_of(s)[j];
-        scale[n + j] = beta ? beta[j] : 0.0f;
+        scale[j] = (gamma ? (double)gamma[j] : 1.0) * inverse_of(s)[j];
+        scale[n + j] = beta ? (double)beta[j] : 0.0;
     }
     row_work work = {.n = n,
                      .x = x->data,
