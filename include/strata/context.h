@@ -55,6 +55,9 @@ STRATA_EXPORT void strata_error_clear(strata_context *ctx);
 /** Brings errors that one rank alone saw to all ranks: every rank returns the same status. Collective on the mesh. */
 STRATA_EXPORT strata_status strata_agree(strata_context *ctx);
 
+/** The nearest of `count` names to a mistyped one, for a hint in a message; NULL when none is near. Local. */
+STRATA_EXPORT const char *strata_nearest_name(const char *name, const char *const *names, int count);
+
 /** Rank and size of the mesh's communicator. Local. */
 STRATA_EXPORT int strata_rank(const strata_context *ctx);
 STRATA_EXPORT int strata_size(const strata_context *ctx);

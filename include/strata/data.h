@@ -67,6 +67,16 @@ STRATA_EXPORT int64_t strata_dataset_size(const strata_dataset *dataset);
 /** Gives back the memory before strata_finish() does. NULL is fine. Collective on the mesh. */
 STRATA_EXPORT void strata_dataset_free(strata_dataset *dataset);
 
+/**
+ * Writes an .npy file, which NumPy opens: `data`, row-major, of that type and shape; rank 0's counts, on the others it may be NULL.
+ * The old file stays until the new one is complete. Collective on the mesh.
+ */
+STRATA_EXPORT strata_status strata_npy_write(strata_context *ctx, const char *path, strata_dtype dtype,
+                                             strata_shape shape, const void *data);
+
+/** Fails now where a file of that name could not be made later, after hours of work. Leaves nothing behind. Collective on the mesh. */
+STRATA_EXPORT strata_status strata_output_check(strata_context *ctx, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

@@ -44,6 +44,10 @@ STRATA_EXPORT strata_context *strata_model_context(const strata_model *model);
 STRATA_EXPORT strata_layer *strata_model_get_layer(const strata_model *model, int index);
 STRATA_EXPORT strata_layer *strata_model_find_layer(const strata_model *model, const char *name);
 
+/** Keras's model.inputs and model.outputs, symbolic: NULL past the end, and before the model is built. Local. */
+STRATA_EXPORT strata_tensor *strata_model_input(const strata_model *model, int index);
+STRATA_EXPORT strata_tensor *strata_model_output(const strata_model *model, int index);
+
 /** Frees the model; its layers stay until strata_finish(). NULL is fine. Collective on the mesh. */
 STRATA_EXPORT void strata_model_free(strata_model *model);
 

@@ -24,12 +24,16 @@ typedef struct strata_compile_options {
     const char *weighted_metrics[STRATA_MAX_METRICS];
     const char *output_metrics[STRATA_MAX_COLUMNS][STRATA_MAX_METRICS]; /**< several outputs: of each */
     const char *output_weighted_metrics[STRATA_MAX_COLUMNS][STRATA_MAX_METRICS];
+    bool keep; /**< what is not given stays as the model was compiled, the optimizer with its state */
 } strata_compile_options;
 #ifndef __cplusplus
 #define strata_compile(model, ...) strata_compile_from(model, &(strata_compile_options){__VA_ARGS__})
 #endif
 /** Errors name the object, the argument and the nearest known name. Collective on the mesh. */
 STRATA_EXPORT strata_status strata_compile_from(strata_model *model, const strata_compile_options *options);
+
+/** Whether the model was compiled, by strata_compile() or before it was saved. Local. */
+STRATA_EXPORT bool strata_model_compiled(const strata_model *model);
 
 /** Numbers of an epoch or batch, by name, in Keras's order. Valid during the hook. */
 typedef struct strata_logs {
@@ -68,9 +72,19 @@ struct strata_callback {
 /** Registers a callback of the caller's so that the context destroys it; returns a copy that lives as long. Local. */
 STRATA_EXPORT strata_callback *strata_callback_new(strata_context *ctx, const strata_callback *callback);
 
-/** Built-in callbacks in Keras notation: "EarlyStopping(monitor='val_loss', patience=3)", "ModelCheckpoint('m-{epoch:02d}.keras')",
- * "CSVLogger('log.csv')", "TerminateOnNaN", "LearningRateScheduler" is made with strata_learning_rate_scheduler(). Local. */
+/**
+ * Built-in callbacks in Keras notation: "EarlyStopping(monitor='val_loss', patience=3)", "ModelCheckpoint('m-{epoch:02d}.keras')",
+ * "CSVLogger('log.csv')", "TerminateOnNaN", and "Checkpoint('run.h5', save_freq=100)" which calls strata_checkpoint_save() after every
+ * epoch ('epoch') or so many batches. Owned by the context. Local.
+ */
 STRATA_EXPORT strata_callback *strata_callback_from_text(strata_context *ctx, const char *text);
+
+/** Learning rate of the epoch (counted from 0) from the present one. Rank 0's result holds on all ranks. */
+typedef double strata_learning_rate_function(int epoch, double rate, void *user);
+
+/** Sets the learning rate at the start of each epoch; refused in fit with a schedule. Owned by the context. Local. */
+STRATA_EXPORT strata_callback *strata_learning_rate_scheduler(strata_context *ctx,
+                                                              strata_learning_rate_function *function, void *user);
 
 /** Ends training after the current batch, from a callback. Local. */
 STRATA_EXPORT void strata_model_stop_training(strata_model *model);

@@ -335,6 +335,16 @@ strata_layer *strata_model_find_layer(const strata_model *model, const char *nam
     return NULL;
 }
 
+strata_tensor *strata_model_input(const strata_model *model, int index)
+{
+    return index >= 0 && index < model->input_count ? model->inputs[index] : NULL;
+}
+
+strata_tensor *strata_model_output(const strata_model *model, int index)
+{
+    return index >= 0 && index < model->output_count ? model->outputs[index] : NULL;
+}
+
 void strata_model_free(strata_model *model)
 {
     if (!model)

@@ -69,11 +69,20 @@ static json_t *metrics_option(const char *const *flat, const char *const (*by_ou
 
 static json_t *options_json(const strata_compile_options *options, int outputs)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "optimizer",
-                     options->optimizer ? options->optimizer : "rmsprop", "loss", loss_option(options, outputs),
-                     "loss_weights", weights_option(options, outputs), "metrics",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "optimizer", text_or_null(options->optimizer), "loss",
+                     loss_option(options, outputs), "loss_weights", weights_option(options, outputs), "metrics",
                      metrics_option(options->metrics, options->output_metrics, outputs), "weighted_metrics",
                      metrics_option(options->weighted_metrics, options->output_weighted_metrics, outputs));
+}
+
+/* What the options leave open stays as the model was compiled. */
+static void keep_compiled(json_t *config, const json_t *compiled)
+{
+    static const char *const keys[] = {"loss", "loss_weights", "metrics", "weighted_metrics"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (json_is_null(json_object_get(config, keys[i])))
+            json_object_set(config, keys[i], json_object_get(compiled, keys[i]));
+    }
 }
 
 /* --- from JSON --- */
@@ -315,6 +324,7 @@ static strata_status read_optimizer(strata__trainer *trainer, const json_t *conf
     return status;
 }
 
+/* trainer->optimizer is made here unless one was kept. */
 static strata_status fill(strata__trainer *trainer, const json_t *config)
 {
     strata_model *model = trainer->model;
@@ -322,7 +332,8 @@ static strata_status fill(strata__trainer *trainer, const json_t *config)
     if (!trainer->targets)
         return STRATA_NO_MEMORY;
     trainer->target_count = model->output_count;
-    STRATA_TRY(read_optimizer(trainer, config));
+    if (!trainer->optimizer)
+        STRATA_TRY(read_optimizer(trainer, config));
     for (int i = 0; i < model->output_count; i++) {
         strata__target *target = &trainer->targets[i];
         target->name = strata_tensor_layer(model->outputs[i])->name;
@@ -336,15 +347,20 @@ static strata_status fill(strata__trainer *trainer, const json_t *config)
     return model->ctx->status;
 }
 
-static strata_status compile_json(strata_model *model, const json_t *config)
+/* `keep`: the optimizer of the last compile stays, with its state. */
+static strata_status compile_again(strata_model *model, const json_t *config, bool keep)
 {
     strata_context *ctx = model->ctx;
     STRATA_TRY(strata__model_ready(model));
-    trainer_free(model);
     strata__trainer *trainer = strata__calloc(ctx, 1, sizeof *trainer);
     if (!trainer)
         return STRATA_NO_MEMORY;
     trainer->model = model;
+    if (keep && model->trainer) {
+        trainer->optimizer = model->trainer->optimizer;
+        model->trainer->optimizer = NULL;
+    }
+    trainer_free(model);
     model->trainer = trainer;
     strata_status status = fill(trainer, config);
     if (status != STRATA_OK)
@@ -352,7 +368,11 @@ static strata_status compile_json(strata_model *model, const json_t *config)
     return status;
 }
 
-/* A model that is not built yet keeps what it was compiled with until it is. */
+static strata_status compile_json(strata_model *model, const json_t *config)
+{
+    return compile_again(model, config, false);
+}
+
 strata_status strata_compile_from(strata_model *model, const strata_compile_options *options)
 {
     if (!model)
@@ -360,9 +380,17 @@ strata_status strata_compile_from(strata_model *model, const strata_compile_opti
     STRATA_TRY(model->ctx->status);
     STRATA_TRY(strata__model_ready(model));
     json_t *config = options_json(options, model->output_count);
-    strata_status status = config ? compile_json(model, config) : STRATA_NO_MEMORY;
+    if (options->keep && model->trainer)
+        keep_compiled(config, model->trainer->config);
+    strata_status status =
+        config ? compile_again(model, config, options->keep && !options->optimizer) : STRATA_NO_MEMORY;
     json_decref(config);
     return status;
+}
+
+bool strata_model_compiled(const strata_model *model)
+{
+    return model->trainer != NULL;
 }
 
 strata__trainer *strata__trainer_of(strata_model *model, const char *what)

@@ -188,6 +188,9 @@ strata_status strata_predict_from(strata_model *model, strata_dataset *data, flo
     strata__progress progress;
     strata__hooks hooks;
     STRATA_TRY(strata__model_ready(model));
+    if (model->output_count > STRATA_MAX_COLUMNS)
+        return strata__fail(ctx, STRATA_UNSUPPORTED, "model '%s' has %d outputs; predict() takes at most %d",
+                            model->layer->name, model->output_count, STRATA_MAX_COLUMNS);
     STRATA_TRY(strata__progress_start(&progress, ctx, options->verbose));
     STRATA_TRY(strata__bind(model, data, false, &p.binding));
     STRATA_TRY(strata__feed_new(data, &feeding, &feed));

@@ -5,6 +5,7 @@
 
 #include <strata/context.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "data/dataset.h"
 #include "mesh/mesh.h"
@@ -16,8 +17,8 @@
 
 /* --- options --- */
 
-/* "--mesh=…" or "--mesh …" at argv[at]: its value and how many words it took; NULL: another word.
- */
+/* "--mesh=…" or "--mesh …" at argv[at]: its value and how many words it took; NULL: another word,
+ * or one without a value, which is left for the program to refuse. */
 static const char *option_value(const char *name, int argc, char **argv, int at, int *words)
 {
     size_t length = strlen(name);
@@ -28,7 +29,7 @@ static const char *option_value(const char *name, int argc, char **argv, int at,
     if (*rest == '=')
         return rest + 1;
     if (*rest != '\0' || at + 1 >= argc)
-        return *rest == '\0' ? "" : NULL;
+        return NULL;
     *words = 2;
     return argv[at + 1];
 }
@@ -71,15 +72,18 @@ static const char *text_option(const char *given, const char *variable)
     return text && *text ? text : NULL;
 }
 
-static int64_t number_option(strata_context *ctx, int64_t given, const char *variable,
-                             int64_t otherwise)
+static int64_t number_option(strata_context *ctx, int64_t given, const char *option,
+                             const char *variable, int64_t otherwise)
 {
     const char *text = getenv(variable);
     int64_t number = given ? given : text && *text ? number_or_none(text) : otherwise;
     if (number >= 0)
         return number;
-    strata__fail(ctx, STRATA_INVALID, "%s=%s is not a whole number that is not negative", variable,
-                 given ? "(from the command line)" : text);
+    if (given)
+        strata__fail(ctx, STRATA_INVALID, "option '%s' takes a whole number", option);
+    else
+        strata__fail(ctx, STRATA_INVALID, "%s=%s is not a whole number that is not negative",
+                     variable, text);
     return otherwise;
 }
 
@@ -105,9 +109,9 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
         return NULL;
     ctx->owns_mpi = owns;
     ctx->compiler = &strata__trainer_compiler;
-    ctx->seed = (uint64_t)number_option(ctx, options.seed, "STRATA_SEED", 1);
+    ctx->seed = (uint64_t)number_option(ctx, options.seed, "--seed", "STRATA_SEED", 1);
     ctx->gemm = gemm_option(ctx);
-    int64_t verbosity = number_option(ctx, options.verbosity, "STRATA_VERBOSITY", 2);
+    int64_t verbosity = number_option(ctx, options.verbosity, "--verbosity", "STRATA_VERBOSITY", 2);
     ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
     strata_status early = ctx->status;
     char message[STRATA__MESSAGE_SIZE];
@@ -123,7 +127,7 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
 
 static void print_error(const strata_context *ctx)
 {
-    if (ctx->status == STRATA_OK || (ctx->mesh && ctx->mesh->rank != 0))
+    if (ctx->status == STRATA_OK || ctx->rank != 0)
         return;
     if (ctx->error_rank > 0)
         fprintf(stderr, "strata: error on rank %d: %s\n", ctx->error_rank, ctx->message);
@@ -155,7 +159,7 @@ int strata_finish(strata_context **handle)
     print_error(ctx);
     int code = strata_status_exit_code(ctx->status);
     bool owns_mpi = ctx->owns_mpi;
-    int rank = ctx->mesh ? ctx->mesh->rank : 0;
+    int rank = ctx->rank;
     strata__session_close(ctx);
     int64_t left = strata__context_free(ctx);
     if (left > 0 && rank == 0 && getenv("STRATA_CHECK_LEAKS"))
@@ -199,9 +203,14 @@ strata_status strata_agree(strata_context *ctx)
     return strata__agree(ctx);
 }
 
+const char *strata_nearest_name(const char *name, const char *const *names, int count)
+{
+    return strata__nearest(name, names, count);
+}
+
 int strata_rank(const strata_context *ctx)
 {
-    return ctx->mesh ? ctx->mesh->rank : 0;
+    return ctx->rank;
 }
 
 int strata_size(const strata_context *ctx)
