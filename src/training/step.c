@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "mesh/mesh.h"
 #include "ops/batch.h"
 #include "training/step.h"
 
@@ -185,6 +186,9 @@ strata_status strata__step_run(strata__trainer *trainer, const strata__binding *
     strata_status status = training ? train(&s, binding) : forward(&s, binding);
     strata__list_free(ctx, &s.targets);
     strata__list_free(ctx, &s.upstream);
+    /* Memory or a library failed on this rank: the others are on their way into collectives that it will not reach. */
+    if ((status == STRATA_NO_MEMORY || status == STRATA_INTERNAL) && ctx->mesh->size > 1)
+        strata__abort(ctx, training ? "a training step" : "an evaluation step");
     if (part)
         *part = s.part;
     if (training)
