@@ -17,18 +17,19 @@ static inline float relu_point(const void *arguments, float x)
     const strata__relu_arguments *c = arguments;
     float slope = (float)c->negative_slope, threshold = (float)c->threshold;
     float highest = c->max_value < INFINITY ? (float)c->max_value : INFINITY; /* None is NaN */
-    float below = slope == 0.0f ? (x == x ? 0.0f : x) : slope * (x - threshold);
+    float zero = x == x || threshold != 0.0f ? 0.0f : x; /* NaN stays, as in Keras, without one */
+    float below = slope == 0.0f ? zero : slope * (x - threshold);
     float above = x > highest ? highest : x;
     return x > threshold ? above : below;
 }
 
+/* 0 at the threshold, ½ at max_value; x counts only where there is one. */
 static inline float relu_slope(const void *arguments, float x, float y)
 {
-    (void)x;
     const strata__relu_arguments *c = arguments;
     float highest = c->max_value < INFINITY ? (float)c->max_value : INFINITY;
-    float above = y < highest ? 1.0f : 0.0f;
-    return y > 0.0f ? above : (float)c->negative_slope;
+    float above = y < highest ? 1.0f : x == highest ? 0.5f : 0.0f;
+    return y > 0.0f ? above : y < 0.0f ? (float)c->negative_slope : 0.0f;
 }
 
 STRATA__VECTOR static void relu_values(const void *arguments, int64_t n, const float *x, float *y)

@@ -142,11 +142,18 @@ bool strata__activation_local(const strata__object *activation, int rank)
     return true;
 }
 
+/* Where a relu is cut off from above, its slope at the very bound follows from its input only. */
+static bool has_bound(const strata__object *activation)
+{
+    return activation->class == &relu_class &&
+           !isnan(((const strata__relu_arguments *)activation->config)->max_value);
+}
+
 const strata__pointwise *strata__activation_fused(const strata__object *activation)
 {
     const methods *m = activation->class ? activation->class->methods : NULL;
     bool fused = m && m->pointwise && m->pointwise->from_result && !m->logits;
-    return fused ? m->pointwise : NULL;
+    return fused && !has_bound(activation) ? m->pointwise : NULL;
 }
 
 bool strata__activation_is_relu(const strata__object *activation)
@@ -167,13 +174,13 @@ strata_tensor *strata__relu(strata_tensor *x, double negative_slope, double max_
 strata_tensor *strata_ops_activation(strata_tensor *x, const char *activation)
 {
     strata__object object;
+    strata_context *ctx = x ? x->ctx : NULL;
     if (!x ||
-        strata__object_parse(x->ctx, &strata__activation_family, activation, &object) != STRATA_OK)
+        strata__object_parse(ctx, &strata__activation_family, activation, &object) != STRATA_OK)
         return NULL;
     if (!strata__activation_local(&object, x->shape.rank))
         x = strata__whole(x);
     strata_tensor *y = strata__activate(x, &object);
-    if (y)
-        strata__object_free(y->ctx, &object);
+    strata__object_free(ctx, &object);
     return y;
 }
