@@ -143,6 +143,7 @@ static strata_status train_batch(fitting *f, int epoch, const strata__batch *bat
     strata__step_flags flags = {.nan = !isfinite(part), .show = strata__progress_due(&f->progress, batch->step)};
     STRATA_TRY(strata__step_agree(trainer->model->ctx, &flags));
     trainer->step = batch->step + 1;
+    trainer->loss_is_nan = flags.nan;
     if (flags.nan)
         report_nan(f, epoch, batch->step);
     if (f->hooks.batch_logs || flags.show) {

@@ -6,16 +6,23 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "mesh/mesh.h"
 
 /* --- logs --- */
 
-double strata_logs_get(const strata_logs *logs, const char *name)
+int strata__logs_find(const strata_logs *logs, const char *name)
 {
     for (int i = 0; logs && i < logs->count; i++) {
         if (strcmp(logs->names[i], name) == 0)
-            return logs->values[i];
+            return i;
     }
-    return NAN;
+    return -1;
+}
+
+double strata_logs_get(const strata_logs *logs, const char *name)
+{
+    int index = strata__logs_find(logs, name);
+    return index < 0 ? NAN : logs->values[index];
 }
 
 void strata__log_room_free(strata__trainer *trainer)
@@ -53,6 +60,7 @@ static strata_status make_room(strata__trainer *trainer, int layer_metrics)
     return ctx->status;
 }
 
+/* Each column of the mesh has totalled its own copies of the sums; the first one's results hold, since callbacks decide by them. */
 strata_logs strata__trainer_logs(strata__trainer *trainer, bool validation)
 {
     strata_layer *layer = trainer->model->layer;
@@ -63,6 +71,7 @@ strata_logs strata__trainer_logs(strata__trainer *trainer, bool validation)
     strata__metrics_results(trainer->model->ctx, trainer->log_count, trainer->logged, trainer->values + first);
     for (int i = 0; i < layer_metrics; i++)
         trainer->values[first + trainer->log_count + i] = strata_layer_metric_value(layer, i);
+    strata__broadcast(trainer->model->ctx, STRATA__COLS, 0, trainer->values + first, count * (int64_t)sizeof(double));
     return (strata_logs){.count = count, .names = trainer->names + first, .values = trainer->values + first};
 }
 

@@ -5,6 +5,9 @@
 
 #include "training/trainer.h"
 
+/* Index of that name, or -1. */
+int strata__logs_find(const strata_logs *logs, const char *name);
+
 /* One value an epoch by name; names appear when an epoch first has them. */
 typedef struct strata__history {
     strata_history shown; /* what the caller sees; its arrays are those below */

@@ -2,13 +2,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "training/hooks.h"
 
+#include "training/callback.h"
+
+static bool comes_last(const strata_callback *callback)
+{
+    const strata__callback_methods *methods = strata__callback_methods_of(callback);
+    return methods && methods->comes_last;
+}
+
 void strata__hooks_take(strata__hooks *hooks, strata_model *model, strata_callback *const *callbacks)
 {
     *hooks = (strata__hooks){.model = model};
-    for (int i = 0; i < STRATA_MAX_CALLBACKS && callbacks[i]; i++) {
-        hooks->callbacks[hooks->count++] = callbacks[i];
-        hooks->batch_logs |= callbacks[i]->batch_logs;
+    for (int last = 0; last <= 1; last++) {
+        for (int i = 0; i < STRATA_MAX_CALLBACKS && callbacks[i]; i++) {
+            if (comes_last(callbacks[i]) == last)
+                hooks->callbacks[hooks->count++] = callbacks[i];
+        }
     }
+    for (int i = 0; i < hooks->count; i++)
+        hooks->batch_logs |= hooks->callbacks[i]->batch_logs;
 }
 
 void strata__hooks_train_begin(strata__hooks *hooks)

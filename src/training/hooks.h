@@ -14,7 +14,7 @@ typedef struct strata__hooks {
     bool batch_logs; /* one of them wants numbers after each batch */
 } strata__hooks;
 
-/* The callbacks up to the first NULL. */
+/* The callbacks up to the first NULL, in order, but those behind that come last. */
 void strata__hooks_take(strata__hooks *hooks, strata_model *model, strata_callback *const *callbacks);
 
 void strata__hooks_train_begin(strata__hooks *hooks);

@@ -36,6 +36,7 @@ typedef struct strata__trainer {
     json_t *config; /* compile_config as Keras writes it */
     strata_logs shown;       /* what evaluate and the single-batch calls return */
     bool stop;
+    bool loss_is_nan; /* of the last step of fit, on any rank */
     int class_weight_count; /* of the fit under way */
     const strata__class_weight *class_weights;
     /* Where a run stands, for checkpoints and callbacks. */
