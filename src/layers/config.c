@@ -127,7 +127,10 @@ strata_layer *strata__layer_from_json(strata_context *ctx, const json_t *object)
     json_t *plain = config ? plain_dtype(config) : json_object();
     const char *layer_name = json_string_value(json_object_get(plain, "name"));
     char owner[192];
-    snprintf(owner, sizeof owner, "layer '%s' (%s)", layer_name ? layer_name : "?", class->name);
+    if (layer_name)
+        snprintf(owner, sizeof owner, "layer '%s' (%s)", layer_name, class->name);
+    else
+        snprintf(owner, sizeof owner, "layer %s", class->name);
     void *parsed = NULL;
     strata_layer *layer = NULL;
     if (strata__config_from_json(ctx, &described, plain, owner, NULL, &parsed) == STRATA_OK)
@@ -147,7 +150,11 @@ strata_layer *strata_layer_from_text(strata_context *ctx, const char *text)
         json_decref(object);
         object = call;
     }
-    strata_layer *layer = strata__layer_from_json(ctx, object);
+    strata_layer *layer = NULL;
+    if (json_object_get(object, "args"))
+        strata__fail(ctx, STRATA_INVALID, "layer '%s': give arguments by name, as in Dense(units=3)", text);
+    else
+        layer = strata__layer_from_json(ctx, object);
     json_decref(object);
     return layer;
 }
@@ -183,7 +190,7 @@ static json_t *shape_json(const strata_shape *shape)
 /* One input: its shape; several: a list of shapes. */
 static json_t *build_config(const strata_layer *layer)
 {
-    if (layer->build_count == 1 && !layer->class->max_inputs)
+    if (layer->build_count == 1 && !layer->class->takes_list)
         return json_pack("{s:o}", "input_shape", shape_json(&layer->build_shapes[0]));
     json_t *shapes = json_array();
     for (int i = 0; i < layer->build_count; i++)
