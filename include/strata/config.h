@@ -28,15 +28,17 @@ typedef struct strata_field {
     size_t offset, size;
     strata_field_type type;
     bool required;
-    double min, max;                     /**< for numbers; both 0: any; max below min: no upper bound.
-                                              INFINITY says "no bound" beside a 0 */
-    bool exclusive_min, exclusive_max;   /**< the bound itself is refused */
-    const char *choices;                 /**< for text: "valid|same"; compared without case */
+    double min, max;                   /**< for numbers; both 0: any; max below min: no upper bound.
+                                            INFINITY says "no bound" beside a 0 */
+    bool exclusive_min, exclusive_max; /**< the bound itself is refused */
+    const char *choices;               /**< for text: "valid|same"; compared without case */
     const struct strata__family *family; /**< for text that names an object: initializer, … */
-    bool json;        /**< for text: holds JSON of any kind, "-1" or "[1, 2]"; files have the value itself */
-    bool repeat;      /**< for ints: 0 is not a value, it repeats the entry before */
-    int64_t fill;     /**< for ints with `repeat`: the value when all entries are 0 */
+    bool json; /**< for text: holds JSON of any kind, "-1" or "[1, 2]"; files have the value itself
+                */
+    bool repeat;       /**< for ints: 0 is not a value, it repeats the entry before */
+    int64_t fill;      /**< for ints with `repeat`: the value when all entries are 0 */
     bool fill_is_none; /**< for ints with `repeat`: all entries 0 is null (strides = pool_size) */
+    bool one_number;   /**< for reals: Keras takes a list too, which is refused as not supported */
     bool omit_default; /**< not written by get_config while it has its default value */
     const char *help;
 } strata_field;
@@ -54,13 +56,14 @@ typedef struct strata_field {
         strata_shape *: STRATA_FIELD_SHAPE,                                                        \
         default: STRATA_FIELD_HANDLE)
 
-/** A row of a field table: STRATA_FIELD(my_config, units, .required = true, .min = 1, .help = "…"). */
+/** A row of a field table: STRATA_FIELD(my_config, units, .required = true, .min = 1, .help = "…").
+ */
 #define STRATA_FIELD(config, member, ...)                                                          \
-    {.name = #member,                                                                              \
-     .offset = offsetof(config, member),                                                           \
-     .size = sizeof(((config *)0)->member),                                                        \
-     .type = STRATA_FIELD_TYPE(config, member),                                                    \
-     __VA_ARGS__}
+    {                                                                                              \
+        .name = #member, .offset = offsetof(config, member),                                       \
+        .size = sizeof(((config *)0)->member), .type = STRATA_FIELD_TYPE(config, member),          \
+        __VA_ARGS__                                                                                \
+    }
 #endif
 
 #ifdef __cplusplus

@@ -48,6 +48,7 @@ typedef struct strata_layer_class {
     int field_count;
     size_t state_size; /**< private data of an instance, zeroed before `create` */
     int min_inputs, max_inputs; /**< 0, 0: exactly one; max_inputs −1: any number */
+    bool takes_list; /**< is called on a list, also of one: strata_layer_call_list(), as merging layers are */
     int output_count;           /**< 0: one */
     strata_features features;
     bool passes_mask;  /**< the mask of the first input is passed on (unless compute_mask says otherwise) */

@@ -103,13 +103,15 @@ char *strata__json_words(strata_context *ctx, const json_t *json)
 
 static strata_status refuse(const strata__row *row, const json_t *json)
 {
+    strata_status status =
+        row->field->one_number && json_is_array(json) ? STRATA_UNSUPPORTED : STRATA_INVALID;
     char *wanted = describe(row), *given = strata__json_words(row->ctx, json);
-    strata__fail(row->ctx, STRATA_INVALID, "%s: %s %smust be %s, got %s", row->owner,
+    strata__fail(row->ctx, status, "%s: %s %smust be %s, got %s", row->owner,
                  row->field->name, row->field->required ? "is required and " : "",
                  wanted ? wanted : "another value", given ? given : "something else");
     strata__free(row->ctx, wanted);
     strata__free(row->ctx, given);
-    return STRATA_INVALID;
+    return status;
 }
 
 strata_status strata__field_missing(const strata__row *row)

@@ -171,6 +171,22 @@ static const char *name_of(const json_t *json)
                : json_string_value(json_object_get(json, "class_name"));
 }
 
+/* Keras takes whole layers for activations. */
+static bool is_layer(const json_t *json)
+{
+    const char *module = json_string_value(json_object_get(json, "module"));
+    return module && strcmp(module, "keras.layers") == 0;
+}
+
+static strata_status refuse_layer(strata_context *ctx, const strata__family *family,
+                                  const char *name, const char *where)
+{
+    return strata__fail(ctx, STRATA_UNSUPPORTED,
+                        "%s%sthe layer %.100s in place of an %s is not supported; put it behind as "
+                        "a layer of its own",
+                        WHERE(where), name, family->kind);
+}
+
 static strata_status from_object(strata_context *ctx, const strata__family *family,
                                  const json_t *json, const char *where, strata__object *object)
 {
@@ -185,7 +201,8 @@ static strata_status from_object(strata_context *ctx, const strata__family *fami
             WHERE(where), family->kind, name, strange);
     const strata__class *class = strata__family_find(family, name);
     if (!class)
-        return refuse_name(ctx, family, name, where);
+        return is_layer(json) ? refuse_layer(ctx, family, name, where)
+                              : refuse_name(ctx, family, name, where);
     if (json_is_string(json_object_get(json, "config")))
         return make_default(ctx, class, where, object);
     return make_called(ctx, class, json, where, object);

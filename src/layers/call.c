@@ -77,11 +77,12 @@ static strata_status check_count(const strata_layer *layer, int count)
     if (count >= least && (most < 0 || count <= most))
         return STRATA_OK;
     return strata__fail(layer->ctx, STRATA_INVALID,
-                        "Layer \"%s\" expects %s%d input(s), but it received %d input tensors.", layer->name,
-                        most < 0 ? "at least " : "", least, count);
+                        "Layer \"%s\" expects %s%d input(s), but it received %d input tensors.",
+                        layer->name, most < 0 ? "at least " : "", least, count);
 }
 
-/* Brings the feature axes to what the class works on. A local layer with several inputs takes pieces only if all are pieces alike. */
+/* Brings the feature axes to what the class works on. A local layer with several inputs takes
+ * pieces only if all are pieces alike. */
 static void arrange_features(const strata_layer *layer, int count, strata_tensor **inputs)
 {
     bool pieces = layer->class->features != STRATA_FEATURES_WHOLE;
@@ -98,12 +99,12 @@ static void arrange_features(const strata_layer *layer, int count, strata_tensor
 static void clear_losses(void *user, strata_layer *layer)
 {
     (void)user;
-    layer->losses.count = 0;
+    strata__layer_clear_losses(layer);
 }
 
 /* --- outputs --- */
 
-/* Σ over outputs of reg(output) / batch size, as an added loss; the sum over the batch is completed over ranks like any loss. */
+/* Σ over outputs of reg(output) / batch size, as an added loss: one value a sample. */
 static strata_status regularize_activity(strata_layer *layer, int count, strata_tensor **outputs)
 {
     if (!layer->activity_regularizer.class)
@@ -112,13 +113,13 @@ static strata_status regularize_activity(strata_layer *layer, int count, strata_
         strata_tensor *penalty = strata__activity_penalty(&layer->activity_regularizer, outputs[i]);
         if (!penalty)
             return layer->ctx->status;
-        penalty->part = outputs[i]->layout.batch;
         STRATA_TRY(strata_layer_add_loss(layer, penalty));
     }
     return STRATA_OK;
 }
 
-static void attach_masks(strata_layer *layer, const strata_call *call, int count, strata_tensor **outputs)
+static void attach_masks(strata_layer *layer, const strata_call *call, int count,
+                         strata_tensor **outputs)
 {
     strata_tensor *mask = call->count > 0 ? call->inputs[0]->mask : NULL;
     bool any = false;
@@ -129,11 +130,12 @@ static void attach_masks(strata_layer *layer, const strata_call *call, int count
     } else if (!layer->class->passes_mask) {
         if (any && !layer->class->uses_mask && !layer->mask_warned) {
             layer->mask_warned = true;
-            strata__warn(layer->ctx,
-                         "Layer '%s' (of type %s) was passed an input with a mask attached to it. However, "
-                         "this layer does not support masking and will therefore destroy the mask "
-                         "information. Downstream layers will not see the mask.",
-                         layer->name, layer->class->name);
+            strata__warn(
+                layer->ctx,
+                "Layer '%s' (of type %s) was passed an input with a mask attached to it. However, "
+                "this layer does not support masking and will therefore destroy the mask "
+                "information. Downstream layers will not see the mask.",
+                layer->name, layer->class->name);
         }
         return;
     }
@@ -153,22 +155,41 @@ static strata_tensor **kept_copy(strata_context *ctx, int count, strata_tensor *
     return copy;
 }
 
-/* An output that is an input (Identity, Dropout outside training) gets a tensor of its own, to carry its own origin. */
+static bool is_among(const strata_tensor *tensor, int count, strata_tensor *const *tensors)
+{
+    for (int i = 0; i < count; i++) {
+        if (tensors[i] == tensor)
+            return true;
+    }
+    return false;
+}
+
+/* An output that is an input (Identity, Dropout outside training) gets a tensor of its own, to
+ * carry its own origin. */
+static strata_status own_outputs(int count, strata_tensor *const *inputs, int output_count,
+                                 strata_tensor **outputs)
+{
+    for (int i = 0; i < output_count; i++) {
+        strata_tensor *output = outputs[i];
+        if (!output->origin && !is_among(output, count, inputs) && !is_among(output, i, outputs))
+            continue;
+        strata_tensor *own = strata__tensor_view(output, &output->shape);
+        if (!own)
+            return output->ctx->status;
+        strata_tensor_set_mask(own, output->mask);
+        outputs[i] = own;
+    }
+    return STRATA_OK;
+}
+
 static void record_call(strata_layer *layer, int count, strata_tensor *const *inputs, int training,
                         int output_count, strata_tensor **outputs)
 {
     strata_context *ctx = layer->ctx;
     strata__graph_call *made = strata__calloc(ctx, 1, sizeof *made);
-    if (!made)
+    if (!made || own_outputs(count, inputs, output_count, outputs) != STRATA_OK) {
+        strata__free(ctx, made);
         return;
-    for (int i = 0; i < output_count; i++) {
-        if (outputs[i]->origin) {
-            strata_tensor *own = strata__tensor_view(outputs[i], &outputs[i]->shape);
-            if (!own)
-                return;
-            strata_tensor_set_mask(own, outputs[i]->mask);
-            outputs[i] = own;
-        }
     }
     *made = (strata__graph_call){.layer = layer,
                                  .index = layer->calls.count,
@@ -202,9 +223,10 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
     ctx->training = outer_training;
     for (int i = 0; status == STRATA_OK && i < output_count; i++) {
         if (!outputs[i])
-            status = ctx->status ? ctx->status
-                                 : strata__fail(ctx, STRATA_INVALID, "layer '%s' (%s) returned no tensor",
-                                                layer->name, layer->class->name);
+            status = ctx->status
+                         ? ctx->status
+                         : strata__fail(ctx, STRATA_INVALID, "layer '%s' (%s) returned no tensor",
+                                        layer->name, layer->class->name);
     }
     return status;
 }
@@ -265,6 +287,15 @@ strata_status strata_layer_call_many(strata_layer *layer, int count, strata_tens
 
 strata_tensor *strata_layer_call(strata_layer *layer, strata_tensor *input)
 {
+    if (layer && input && layer->class->takes_list) {
+        char shape[STRATA__SHAPE_TEXT];
+        strata__fail(layer->ctx, STRATA_INVALID,
+                     "A `%s` layer should be called on a list of inputs. Received: input_shape=%s "
+                     "(not a list of "
+                     "shapes) by layer '%s'; use strata_layer_call_list()",
+                     layer->class->name, strata__shape_text(&input->shape, shape), layer->name);
+        return NULL;
+    }
     return strata_layer_call_list(layer, (strata_list){1, &input});
 }
 
@@ -297,7 +328,8 @@ strata_tensor *strata_layer_apply(const strata_layer_class *class, const void *c
     return strata_layer_call_list(layer, (strata_list){count, inputs});
 }
 
-strata_tensor *strata_layer_apply_list(const strata_layer_class *class, const void *config, strata_list inputs)
+strata_tensor *strata_layer_apply_list(const strata_layer_class *class, const void *config,
+                                       strata_list inputs)
 {
     return strata_layer_apply(class, config, inputs.count, inputs.tensors);
 }

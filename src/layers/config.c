@@ -63,8 +63,8 @@ strata_status strata_register_layer(strata_context *ctx, const strata_layer_clas
         if (ctx->custom_classes->items[i] == class)
             return STRATA_OK;
     }
-    return strata__list_add(ctx, ctx->custom_classes, (void *)(uintptr_t)class) ? STRATA_OK
-                                                                                : STRATA_NO_MEMORY;
+    return strata__list_add(ctx, ctx->custom_classes, (void *)(uintptr_t) class) ? STRATA_OK
+                                                                                 : STRATA_NO_MEMORY;
 }
 
 static const strata_layer_class *class_or_error(strata_context *ctx, const char *name)
@@ -77,9 +77,10 @@ static const strata_layer_class *class_or_error(strata_context *ctx, const char 
     for (int i = 0; i < strata__layer_class_count && count < 512; i++)
         names[count++] = strata__layer_classes[i]->name;
     const char *near = strata__nearest(name, names, count);
-    strata__fail(ctx, STRATA_UNSUPPORTED,
-                 "unknown layer class '%s'%s%s%s; a custom class is made known by strata_register_layer()", name,
-                 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    strata__fail(
+        ctx, STRATA_UNSUPPORTED,
+        "unknown layer class '%s'%s%s%s; a custom class is made known by strata_register_layer()",
+        name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return NULL;
 }
 
@@ -152,7 +153,8 @@ strata_layer *strata_layer_from_text(strata_context *ctx, const char *text)
     }
     strata_layer *layer = NULL;
     if (json_object_get(object, "args"))
-        strata__fail(ctx, STRATA_INVALID, "layer '%s': give arguments by name, as in Dense(units=3)", text);
+        strata__fail(ctx, STRATA_INVALID,
+                     "layer '%s': give arguments by name, as in Dense(units=3)", text);
     else
         layer = strata__layer_from_json(ctx, object);
     json_decref(object);
@@ -163,8 +165,8 @@ strata_layer *strata_layer_from_text(strata_context *ctx, const char *text)
 
 static json_t *dtype_policy(const char *name)
 {
-    return json_pack("{s:s, s:s, s:{s:s}, s:n}", "module", "keras", "class_name", "DTypePolicy", "config",
-                     "name", name, "registered_name");
+    return json_pack("{s:s, s:s, s:{s:s}, s:n}", "module", "keras", "class_name", "DTypePolicy",
+                     "config", "name", name, "registered_name");
 }
 
 json_t *strata__layer_config_json(strata_layer *layer)
@@ -202,11 +204,13 @@ json_t *strata__layer_serialize(strata_layer *layer)
 {
     const strata_layer_class *class = layer->class;
     json_t *object = json_object();
-    json_object_set_new(object, "module", class->package ? json_null() : json_string("keras.layers"));
+    json_object_set_new(object, "module",
+                        class->package ? json_null() : json_string("keras.layers"));
     json_object_set_new(object, "class_name", json_string(class->name));
     json_object_set_new(object, "config", strata__layer_config_json(layer));
     json_object_set_new(object, "registered_name",
-                        class->package ? json_sprintf("%s>%s", class->package, class->name) : json_null());
+                        class->package ? json_sprintf("%s>%s", class->package, class->name)
+                                       : json_null());
     if (layer->built && layer->build_count > 0)
         json_object_set_new(object, "build_config", build_config(layer));
     return object;

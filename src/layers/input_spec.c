@@ -45,8 +45,8 @@ static strata_status check_rank(const checked *c, const strata_input_spec *spec,
     }
     if (!kind)
         return STRATA_OK;
-    snprintf(text, sizeof text, "expected %s=%d, found ndim=%d. Full shape received: %s", kind, wanted,
-             rank, shape);
+    snprintf(text, sizeof text, "expected %s=%d, found ndim=%d. Full shape received: %s", kind,
+             wanted, rank, shape);
     return refuse(c, text);
 }
 
@@ -59,9 +59,10 @@ static strata_status check_axes(const checked *c, const strata_input_spec *spec,
         int64_t size = axis >= 0 && axis < rank ? c->input->shape.dims[axis] : -1;
         if (size == spec->axes[i].size || size == STRATA_NONE)
             continue;
-        snprintf(text, sizeof text,
-                 "expected axis %d of input shape to have value %lld, but received input with shape %s",
-                 spec->axes[i].axis, (long long)spec->axes[i].size, shape);
+        snprintf(
+            text, sizeof text,
+            "expected axis %d of input shape to have value %lld, but received input with shape %s",
+            spec->axes[i].axis, (long long)spec->axes[i].size, shape);
         return refuse(c, text);
     }
     return STRATA_OK;
@@ -75,7 +76,8 @@ static strata_status check_shape(const checked *c, const strata_input_spec *spec
     bool same = spec->shape.rank == c->input->shape.rank;
     for (int i = 0; same && i < spec->shape.rank; i++) {
         int64_t size = c->input->shape.dims[i];
-        same = spec->shape.dims[i] == STRATA_NONE || size == STRATA_NONE || size == spec->shape.dims[i];
+        same = spec->shape.dims[i] == STRATA_NONE || size == STRATA_NONE ||
+               size == spec->shape.dims[i];
     }
     if (same)
         return STRATA_OK;

@@ -6,6 +6,7 @@
 #include "layers/layer.h"
 
 /* STRATA_INVALID in Keras's words when an input does not fit. Local. */
-strata_status strata__input_spec_check(strata_layer *layer, int count, strata_tensor *const *inputs);
+strata_status strata__input_spec_check(strata_layer *layer, int count,
+                                       strata_tensor *const *inputs);
 
 #endif

@@ -36,10 +36,11 @@ static strata_status take_name(strata_layer *layer)
     char **member = strata__config_member(layer, "name");
     if (member && *member) {
         if (strchr(*member, '/'))
-            return strata__fail(ctx, STRATA_INVALID,
-                                "Argument `name` must be a string and cannot contain character `/`. "
-                                "Received: name=%s (of %s)",
-                                *member, layer->class->name);
+            return strata__fail(
+                ctx, STRATA_INVALID,
+                "Argument `name` must be a string and cannot contain character `/`. "
+                "Received: name=%s (of %s)",
+                *member, layer->class->name);
         layer->name = strata__strdup(ctx, *member);
         return layer->name ? STRATA_OK : STRATA_NO_MEMORY;
     }
@@ -97,7 +98,8 @@ static strata_layer *layer_alloc(strata_context *ctx, const strata_layer_class *
     return layer;
 }
 
-strata_layer *strata_layer_new(strata_context *ctx, const strata_layer_class *class, const void *config)
+strata_layer *strata_layer_new(strata_context *ctx, const strata_layer_class *class,
+                               const void *config)
 {
     if (ctx->status != STRATA_OK)
         return NULL;
@@ -134,6 +136,7 @@ static void layer_free(strata_layer *layer)
     strata_context *ctx = layer->ctx;
     if (layer->class->destroy && layer->state)
         layer->class->destroy(layer);
+    strata__layer_clear_losses(layer);
     for (int i = 0; i < layer->calls.count; i++)
         graph_call_free(ctx, layer->calls.items[i]);
     for (int i = 0; i < layer->trainable_store.count; i++)
@@ -148,8 +151,9 @@ static void layer_free(strata_layer *layer)
         strata__free(ctx, ((strata__layer_metric *)layer->metrics.items[i])->name);
         strata__free(ctx, layer->metrics.items[i]);
     }
-    strata__list *lists[] = {&layer->trainable_store, &layer->non_trainable_store, &layer->sublayers,
-                             &layer->losses,          &layer->metrics,             &layer->calls};
+    strata__list *lists[] = {&layer->trainable_store, &layer->non_trainable_store,
+                             &layer->sublayers,       &layer->losses,
+                             &layer->metrics,         &layer->calls};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         strata__list_free(ctx, lists[i]);
     strata__object_free(ctx, &layer->activity_regularizer);
@@ -209,10 +213,13 @@ strata_status strata_layer_track(strata_layer *layer, const char *attribute, str
 {
     if (!layer || !sublayer)
         return STRATA_INVALID;
+    if (layer->built)
+        return strata__layer_refuse_state(layer, sublayer->name);
     strata__sublayer *entry = strata__alloc(layer->ctx, sizeof *entry);
     if (!entry)
         return STRATA_NO_MEMORY;
-    *entry = (strata__sublayer){.attribute = strata__strdup(layer->ctx, attribute), .layer = sublayer};
+    *entry =
+        (strata__sublayer){.attribute = strata__strdup(layer->ctx, attribute), .layer = sublayer};
     return strata__list_add(layer->ctx, &layer->sublayers, entry) ? STRATA_OK : STRATA_NO_MEMORY;
 }
 

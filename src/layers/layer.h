@@ -1,4 +1,5 @@
-/* Layers from the inside: instances, their variables, calls and the graph that symbolic calls form. */
+/* Layers from the inside: instances, their variables, calls and the graph that symbolic calls form.
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_LAYERS_LAYER_H
 #define STRATA_LAYERS_LAYER_H
@@ -26,8 +27,8 @@ void strata__list_free(strata_context *ctx, strata__list *list);
 /* One symbolic call: a node of the graph. Owned by the layer; its tensors are kept for it. */
 typedef struct strata__graph_call {
     strata_layer *layer;
-    int index;         /* how many calls of the layer came before */
-    int training;      /* the explicit argument: 1, 0 or −1 */
+    int index;    /* how many calls of the layer came before */
+    int training; /* the explicit argument: 1, 0 or −1 */
     int input_count, output_count;
     strata_tensor **inputs, **outputs;
     /* While a model is put together: */
@@ -39,7 +40,8 @@ typedef struct strata__sublayer {
     strata_layer *layer;
 } strata__sublayer;
 
-/* A Mean found again by name: Σ value and count over this rank's samples, totalled over the mesh when read. */
+/* A Mean found again by name: Σ value and count over this rank's samples, totalled over the mesh
+ * when read. */
 typedef struct strata__layer_metric {
     char *name;
     double total, count;
@@ -60,20 +62,26 @@ struct strata_layer {
     int visit, depth; /* while a model is put together */
     int build_count;
     strata_shape *build_shapes;
-    strata__list trainable_store, non_trainable_store; /* strata_variable, by add_weight's argument */
-    strata__list sublayers;                            /* strata__sublayer */
-    strata__list losses;                               /* strata_tensor of the last pass, in its scope */
-    strata__list metrics;                              /* strata__layer_metric */
-    strata__list calls;                                /* strata__graph_call */
+    strata__list trainable_store,
+        non_trainable_store; /* strata_variable, by add_weight's argument */
+    strata__list sublayers;  /* strata__sublayer */
+    strata__list losses;     /* strata_tensor of the last pass; kept */
+    strata__list metrics;    /* strata__layer_metric */
+    strata__list calls;      /* strata__graph_call */
     strata__object activity_regularizer;
     int spec_count;
     strata_input_spec specs[STRATA_MAX_RANK];
-    /* Built-in classes with a JSON form that is not their field table's: the model room's, InputLayer, Lambda. */
+    /* Built-in classes with a JSON form that is not their field table's: the model room's,
+     * InputLayer, Lambda. */
     json_t *(*to_json)(strata_layer *layer);
 };
 
+/* The error of adding a weight or sublayer of that name to a layer that is built. */
+strata_status strata__layer_refuse_state(const strata_layer *layer, const char *name);
+
 /* add_weight with what built-in layers need besides: where the elements lie. */
-strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *weight, strata__placement placement);
+strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *weight,
+                                    strata__placement placement);
 
 /* The class of a Keras name or alias, or a registered "package>name"; NULL without an error. */
 const strata_layer_class *strata__layer_class_find(strata_context *ctx, const char *name);
@@ -81,10 +89,12 @@ const strata_layer_class *strata__layer_class_find(strata_context *ctx, const ch
 extern const strata_layer_class *const strata__layer_classes[];
 extern const int strata__layer_class_count;
 
-/* From {"class_name", "config", …}; config keys are checked. build_config is not used: shapes come from the graph. */
+/* From {"class_name", "config", …}; config keys are checked. build_config is not used: shapes come
+ * from the graph. */
 strata_layer *strata__layer_from_json(strata_context *ctx, const json_t *object);
-json_t *strata__layer_config_json(strata_layer *layer);   /* get_config; new reference */
-json_t *strata__layer_serialize(strata_layer *layer);     /* with module and class_name; new reference */
+json_t *strata__layer_config_json(strata_layer *layer); /* get_config; new reference */
+json_t *
+strata__layer_serialize(strata_layer *layer); /* with module and class_name; new reference */
 
 /* Frees the names of registered functions. Local. */
 void strata__functions_free(strata_context *ctx);
@@ -92,11 +102,15 @@ void strata__functions_free(strata_context *ctx);
 /* Frees all layers of the context, their graphs and variables. Collective on the mesh. */
 void strata__layers_free(strata_context *ctx);
 
-/* Calls visit(user, layer, attribute path) for the layer and everything under it, depth first in the order of `weights`. */
+/* Calls visit(user, layer, attribute path) for the layer and everything under it, depth first in
+ * the order of `weights`. */
 typedef void strata__visit(void *user, strata_layer *layer);
 void strata__layer_walk(strata_layer *layer, strata__visit *visit, void *user);
 
-/* The two halves of strata_layer_losses(): those added in the last outermost call, those of regularized trainable weights. */
+/* The two halves of strata_layer_losses(): those added in the last outermost call, those of
+ * regularized trainable weights. */
+/* Forgets the losses of the last pass, of this layer alone. */
+void strata__layer_clear_losses(strata_layer *layer);
 int strata__layer_added_losses(strata_layer *layer, strata_tensor **losses, int size);
 int strata__layer_regularization(strata_layer *layer, strata_tensor **losses, int size);
 

@@ -16,7 +16,17 @@ strata_status strata_layer_add_loss(strata_layer *layer, strata_tensor *loss)
                             strata_dtype_name(loss->dtype));
     if (loss->symbolic)
         return STRATA_OK;
-    return strata__list_add(layer->ctx, &layer->losses, loss) ? STRATA_OK : STRATA_NO_MEMORY;
+    if (!strata__list_add(layer->ctx, &layer->losses, loss))
+        return STRATA_NO_MEMORY;
+    strata__tensor_share(loss);
+    return STRATA_OK;
+}
+
+void strata__layer_clear_losses(strata_layer *layer)
+{
+    for (int i = 0; i < layer->losses.count; i++)
+        strata_tensor_release(layer->losses.items[i]);
+    layer->losses.count = 0;
 }
 
 typedef struct gathering {
@@ -98,10 +108,11 @@ strata_status strata_layer_add_metric(strata_layer *layer, strata_tensor *value,
                             "strata_layer_add_metric(layer, value, \"my_metric\") (layer '%s')",
                             layer->name);
     if (layer->ctx->nesting == 0)
-        return strata__fail(layer->ctx, STRATA_INVALID,
-                            "Expected a symbolic Tensor for the metric value '%s': outside `call` of "
-                            "layer '%s' there is none",
-                            name, layer->name);
+        return strata__fail(
+            layer->ctx, STRATA_INVALID,
+            "Expected a symbolic Tensor for the metric value '%s': outside `call` of "
+            "layer '%s' there is none",
+            name, layer->name);
     strata__layer_metric *metric = metric_named(layer, name);
     if (!metric)
         return STRATA_NO_MEMORY;

@@ -5,6 +5,15 @@
 #include "base/memory.h"
 #include "layers/layer.h"
 
+strata_status strata__layer_refuse_state(const strata_layer *layer, const char *name)
+{
+    return strata__fail(
+        layer->ctx, STRATA_INVALID,
+        "You cannot add new elements of state (variables or sub-layers) to a layer that is "
+        "already built. All state must be created in create or build (layer '%s', '%s')",
+        layer->name, name);
+}
+
 strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *weight,
                                     strata__placement placement)
 {
@@ -12,17 +21,14 @@ strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *we
     if (ctx->status != STRATA_OK)
         return NULL;
     if (layer->built) {
-        strata__fail(ctx, STRATA_INVALID,
-                     "You cannot add new elements of state (variables or sub-layers) to a layer that is "
-                     "already built. Layer '%s', weight '%s': add it in create or build",
-                     layer->name, weight->name ? weight->name : "variable");
+        strata__layer_refuse_state(layer, weight->name ? weight->name : "variable");
         return NULL;
     }
     strata_dtype dtype;
     const char *dtype_name = weight->dtype ? weight->dtype : "float32";
     if (!strata_dtype_from_name(dtype_name, &dtype)) {
-        strata__fail(ctx, STRATA_INVALID, "layer '%s', weight '%s': unknown dtype '%s'", layer->name,
-                     weight->name ? weight->name : "variable", dtype_name);
+        strata__fail(ctx, STRATA_INVALID, "layer '%s', weight '%s': unknown dtype '%s'",
+                     layer->name, weight->name ? weight->name : "variable", dtype_name);
         return NULL;
     }
     bool trainable = weight->trainable == -1
@@ -78,25 +84,27 @@ static void collect(collection *into, strata_variable *variable, bool layer_trai
     into->count++;
 }
 
-static void collect_layer(collection *into, strata_layer *layer)
+/* A frozen layer's sublayers are frozen with it, whatever they say themselves. */
+static void collect_layer(collection *into, strata_layer *layer, bool trainable)
 {
     for (int i = 0; i < into->seen.count; i++) {
         if (into->seen.items[i] == layer)
             return;
     }
     strata__list_add(into->ctx, &into->seen, layer);
+    trainable &= layer->trainable;
     for (int i = 0; i < layer->trainable_store.count; i++)
-        collect(into, layer->trainable_store.items[i], layer->trainable);
+        collect(into, layer->trainable_store.items[i], trainable);
     for (int i = 0; i < layer->non_trainable_store.count; i++)
-        collect(into, layer->non_trainable_store.items[i], layer->trainable);
+        collect(into, layer->non_trainable_store.items[i], trainable);
     for (int i = 0; i < layer->sublayers.count; i++)
-        collect_layer(into, ((strata__sublayer *)layer->sublayers.items[i])->layer);
+        collect_layer(into, ((strata__sublayer *)layer->sublayers.items[i])->layer, trainable);
 }
 
 static int weights_of(const strata_layer *layer, int wanted, strata_variable **weights, int size)
 {
     collection into = {.items = weights, .size = size, .wanted = wanted, .ctx = layer->ctx};
-    collect_layer(&into, (strata_layer *)layer);
+    collect_layer(&into, (strata_layer *)layer, true);
     strata__list_free(layer->ctx, &into.seen);
     return into.count;
 }
@@ -111,7 +119,8 @@ int strata_layer_trainable_weights(const strata_layer *layer, strata_variable **
     return weights_of(layer, 1, weights, size);
 }
 
-int strata_layer_non_trainable_weights(const strata_layer *layer, strata_variable **weights, int size)
+int strata_layer_non_trainable_weights(const strata_layer *layer, strata_variable **weights,
+                                       int size)
 {
     return weights_of(layer, 0, weights, size);
 }
@@ -129,10 +138,11 @@ static strata_variable **all_weights(strata_layer *layer, int *count)
 int64_t strata_layer_count_params(const strata_layer *layer)
 {
     if (!layer->built && layer->class->build) {
-        strata__fail(layer->ctx, STRATA_INVALID,
-                     "You tried to call `count_params` on layer '%s', but the layer isn't built. You can "
-                     "build it manually via: strata_layer_build()",
-                     layer->name);
+        strata__fail(
+            layer->ctx, STRATA_INVALID,
+            "You tried to call `count_params` on layer '%s', but the layer isn't built. You can "
+            "build it manually via: strata_layer_build()",
+            layer->name);
         return 0;
     }
     int count;
@@ -152,25 +162,27 @@ strata_status strata_layer_get_weights(strata_layer *layer, int count, void *con
         return STRATA_NO_MEMORY;
     strata_status status = STRATA_OK;
     if (count != expected)
-        status = strata__fail(layer->ctx, STRATA_INVALID,
-                              "get_weights of layer '%s' with %d arrays, but the layer has %d weights",
-                              layer->name, count, expected);
+        status =
+            strata__fail(layer->ctx, STRATA_INVALID,
+                         "get_weights of layer '%s' with %d arrays, but the layer has %d weights",
+                         layer->name, count, expected);
     for (int i = 0; status == STRATA_OK && i < count; i++)
         status = strata_variable_read(weights[i], arrays[i]);
     strata__free(layer->ctx, weights);
     return status;
 }
 
-static strata_status check_new_weights(strata_layer *layer, int count, strata_variable *const *weights,
-                                       const strata_shape *shapes)
+static strata_status check_new_weights(strata_layer *layer, int count,
+                                       strata_variable *const *weights, const strata_shape *shapes)
 {
     for (int i = 0; i < count; i++) {
         char ours[STRATA__SHAPE_TEXT], theirs[STRATA__SHAPE_TEXT];
         if (!strata__shape_equal(&weights[i]->shape, &shapes[i]))
-            return strata__fail(layer->ctx, STRATA_INVALID,
-                                "Layer %s weight shape %s is not compatible with provided weight shape %s.",
-                                layer->name, strata__shape_text(&weights[i]->shape, ours),
-                                strata__shape_text(&shapes[i], theirs));
+            return strata__fail(
+                layer->ctx, STRATA_INVALID,
+                "Layer %s weight shape %s is not compatible with provided weight shape %s.",
+                layer->name, strata__shape_text(&weights[i]->shape, ours),
+                strata__shape_text(&shapes[i], theirs));
     }
     return STRATA_OK;
 }
@@ -185,10 +197,11 @@ strata_status strata_layer_set_weights(strata_layer *layer, int count, const voi
     strata_status status =
         count == expected
             ? check_new_weights(layer, count, weights, shapes)
-            : strata__fail(layer->ctx, STRATA_INVALID,
-                           "You called `set_weights(weights)` on layer '%s' with a weight list of length "
-                           "%d, but the layer was expecting %d weights.",
-                           layer->name, count, expected);
+            : strata__fail(
+                  layer->ctx, STRATA_INVALID,
+                  "You called `set_weights(weights)` on layer '%s' with a weight list of length "
+                  "%d, but the layer was expecting %d weights.",
+                  layer->name, count, expected);
     for (int i = 0; status == STRATA_OK && i < count; i++)
         status = strata_variable_write(weights[i], arrays[i]);
     strata__free(layer->ctx, weights);

@@ -42,9 +42,10 @@ static int node_index(const strata_model *model, const strata__graph_call *call)
 static json_t *tensor_json(const strata_model *model, const strata_tensor *tensor)
 {
     const strata__graph_call *maker = tensor->origin;
-    return json_pack("{s:s, s:{s:o, s:s, s:[s, i, i]}}", "class_name", "__keras_tensor__", "config", "shape",
-                     shape_json(&tensor->shape), "dtype", strata_dtype_name(tensor->dtype), "keras_history",
-                     maker->layer->name, node_index(model, maker), tensor->origin_index);
+    return json_pack("{s:s, s:{s:o, s:s, s:[s, i, i]}}", "class_name", "__keras_tensor__", "config",
+                     "shape", shape_json(&tensor->shape), "dtype", strata_dtype_name(tensor->dtype),
+                     "keras_history", maker->layer->name, node_index(model, maker),
+                     tensor->origin_index);
 }
 
 /* {"args": [TENSOR] or [[TENSOR, …]], "kwargs": {…}}: layers that take lists get one. */
@@ -53,12 +54,12 @@ static json_t *node_json(const strata_model *model, const strata__graph_call *ca
     json_t *tensors = json_array();
     for (int i = 0; i < call->input_count; i++)
         json_array_append_new(tensors, tensor_json(model, call->inputs[i]));
-    bool listed = call->layer->class->max_inputs < 0 &&
-                  (call->input_count > 1 || !strata__model_of(call->layer));
+    bool listed = call->layer->class->takes_list || call->input_count > 1;
     json_t *kwargs = json_object();
     if (call->training >= 0)
         json_object_set_new(kwargs, "training", json_boolean(call->training));
-    return json_pack("{s:o, s:o}", "args", listed ? json_pack("[o]", tensors) : tensors, "kwargs", kwargs);
+    return json_pack("{s:o, s:o}", "args", listed ? json_pack("[o]", tensors) : tensors, "kwargs",
+                     kwargs);
 }
 
 static json_t *nodes_json(const strata_model *model, const strata_layer *layer)
@@ -80,7 +81,8 @@ static json_t *ends_json(const strata_model *model, int count, strata_tensor *co
         const strata__graph_call *maker = tensors[i]->origin;
         /* Keras counts the nodes of a nested Functional from 1 here, and only here. */
         int extra = maker->layer->class == &strata_functional_class ? 1 : 0;
-        json_array_append_new(list, json_pack("[s, i, i]", maker->layer->name, node_index(model, maker) + extra,
+        json_array_append_new(list, json_pack("[s, i, i]", maker->layer->name,
+                                              node_index(model, maker) + extra,
                                               tensors[i]->origin_index));
     }
     return list;
@@ -96,9 +98,10 @@ static json_t *functional_config(strata_model *model)
         json_object_set_new(entry, "inbound_nodes", nodes_json(model, layer));
         json_array_append_new(layers, entry);
     }
-    return json_pack("{s:s, s:b, s:o, s:o, s:o}", "name", model->layer->name, "trainable", model->layer->trainable,
-                     "layers", layers, "input_layers", ends_json(model, model->input_count, model->inputs),
-                     "output_layers", ends_json(model, model->output_count, model->outputs));
+    return json_pack("{s:s, s:b, s:o, s:o, s:o}", "name", model->layer->name, "trainable",
+                     model->layer->trainable, "layers", layers, "input_layers",
+                     ends_json(model, model->input_count, model->inputs), "output_layers",
+                     ends_json(model, model->output_count, model->outputs));
 }
 
 static json_t *sequential_config(strata_model *model)
@@ -120,14 +123,15 @@ json_t *strata__model_serialize(strata_model *model)
     if (model->sequential && model->entry)
         strata__model_ready(model);
     if (!model->sequential)
-        return json_pack("{s:s, s:s, s:o, s:s, s:{s:n}}", "module", "keras.src.models.functional", "class_name",
-                         "Functional", "config", functional_config(model), "registered_name", "Functional",
-                         "build_config", "input_shape");
-    json_t *object = json_pack("{s:s, s:s, s:o, s:n}", "module", "keras", "class_name", "Sequential", "config",
-                               sequential_config(model), "registered_name");
+        return json_pack("{s:s, s:s, s:o, s:s, s:{s:n}}", "module", "keras.src.models.functional",
+                         "class_name", "Functional", "config", functional_config(model),
+                         "registered_name", "Functional", "build_config", "input_shape");
+    json_t *object = json_pack("{s:s, s:s, s:o, s:n}", "module", "keras", "class_name",
+                               "Sequential", "config", sequential_config(model), "registered_name");
     if (model->ready)
-        json_object_set_new(object, "build_config",
-                            json_pack("{s:o}", "input_shape", shape_json(&model->inputs[0]->shape)));
+        json_object_set_new(
+            object, "build_config",
+            json_pack("{s:o}", "input_shape", shape_json(&model->inputs[0]->shape)));
     return object;
 }
 
@@ -163,8 +167,8 @@ typedef struct reading {
 
 static strata_status damaged(const reading *r, const char *what, const char *where)
 {
-    return strata__fail(r->ctx, STRATA_BAD_DATA, "configuration of model '%s': %s in layer '%s'", r->model, what,
-                        where ? where : "?");
+    return strata__fail(r->ctx, STRATA_BAD_DATA, "configuration of model '%s': %s in layer '%s'",
+                        r->model, what, where ? where : "?");
 }
 
 static entry *entry_named(const reading *r, const char *name)
@@ -237,11 +241,13 @@ static found tensor_at(const reading *r, const json_t *history, strata_tensor **
 }
 
 /* Collects the tensors of `args`, lists flattened one level as Keras nests them. */
-static found collect_tensors(const reading *r, const json_t *args, int *count, strata_tensor **tensors)
+static found collect_tensors(const reading *r, const json_t *args, int *count,
+                             strata_tensor **tensors)
 {
     size_t i;
     json_t *item;
-    json_array_foreach(args, i, item) {
+    json_array_foreach(args, i, item)
+    {
         if (json_is_array(item)) {
             found inner = collect_tensors(r, item, count, tensors);
             if (inner != FOUND)
@@ -261,17 +267,20 @@ static found collect_tensors(const reading *r, const json_t *args, int *count, s
 }
 
 /* Of the keyword arguments only `training` changes what is computed; masks are derived anew. */
-static strata_status read_kwargs(const reading *r, const entry *e, const json_t *kwargs, int *training)
+static strata_status read_kwargs(const reading *r, const entry *e, const json_t *kwargs,
+                                 int *training)
 {
     const char *key;
     json_t *value;
     *training = -1;
-    json_object_foreach((json_t *)(uintptr_t)kwargs, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)kwargs, key, value)
+    {
         if (strcmp(key, "training") == 0 && json_is_boolean(value))
             *training = json_is_true(value);
         else if (!json_is_null(value) && strcmp(key, "mask") != 0)
             return strata__fail(r->ctx, STRATA_UNSUPPORTED,
-                                "configuration of model '%s': layer '%s' is called with the argument %s, which is not "
+                                "configuration of model '%s': layer '%s' is called with the "
+                                "argument %s, which is not "
                                 "supported",
                                 r->model, e->name, key);
     }
@@ -309,8 +318,10 @@ static strata_status make_calls(reading *r)
             while (e->layer && e->next_node < json_array_size(e->nodes)) {
                 found made = make_call(r, e);
                 if (made == BROKEN)
-                    return r->ctx->status ? r->ctx->status
-                                          : damaged(r, "a call whose inputs are not tensors of layers", e->name);
+                    return r->ctx->status
+                               ? r->ctx->status
+                               : damaged(r, "a call whose inputs are not tensors of layers",
+                                         e->name);
                 if (made == WAIT) {
                     waiting = e;
                     break;
@@ -322,7 +333,8 @@ static strata_status make_calls(reading *r)
     return waiting ? damaged(r, "a call that waits for itself", waiting->name) : STRATA_OK;
 }
 
-/* input_layers and output_layers: [["x", 0, 0], …], a flat ["x", 0, 0], or {"name": ["x", 0, 0], …}. New reference. */
+/* input_layers and output_layers: [["x", 0, 0], …], a flat ["x", 0, 0], or {"name": ["x", 0, 0],
+ * …}. New reference. */
 static json_t *ends_as_list(const json_t *given)
 {
     if (json_is_string(json_array_get(given, 0)))
@@ -331,11 +343,9 @@ static json_t *ends_as_list(const json_t *given)
     const char *key;
     size_t i;
     if (json_is_object(given)) {
-        json_object_foreach((json_t *)(uintptr_t)given, key, value)
-            json_array_append(list, value);
+        json_object_foreach((json_t *)(uintptr_t)given, key, value) json_array_append(list, value);
     } else {
-        json_array_foreach(given, i, value)
-            json_array_append(list, value);
+        json_array_foreach(given, i, value) json_array_append(list, value);
     }
     return list;
 }
@@ -345,10 +355,12 @@ static strata_status read_end(reading *r, const json_t *item, strata_tensor **te
     json_t *history = json_deep_copy(item);
     const entry *e = entry_named(r, json_string_value(json_array_get(history, 0)));
     if (e && e->layer && e->layer->class == &strata_functional_class)
-        json_array_set_new(history, 1, json_integer(json_integer_value(json_array_get(history, 1)) - 1));
+        json_array_set_new(history, 1,
+                           json_integer(json_integer_value(json_array_get(history, 1)) - 1));
     found one = tensor_at(r, history, tensor);
     json_decref(history);
-    return one == FOUND ? STRATA_OK : damaged(r, "an input or output that is not there", e ? e->name : NULL);
+    return one == FOUND ? STRATA_OK
+                        : damaged(r, "an input or output that is not there", e ? e->name : NULL);
 }
 
 static strata_status read_ends(reading *r, const json_t *given, strata_tensor **tensors, int *count)
@@ -358,10 +370,12 @@ static strata_status read_ends(reading *r, const json_t *given, strata_tensor **
     strata_status status = STRATA_OK;
     *count = (int)size;
     if (size == 0 || size > STRATA__MOST_INPUTS)
-        status = strata__fail(r->ctx, STRATA_UNSUPPORTED,
-                              "configuration of model '%s': input_layers and output_layers must name 1 to %d tensors",
-                              r->model, STRATA__MOST_INPUTS);
-    json_array_foreach(list, i, item) {
+        status = strata__fail(
+            r->ctx, STRATA_UNSUPPORTED,
+            "configuration of model '%s': input_layers and output_layers must name 1 to %d tensors",
+            r->model, STRATA__MOST_INPUTS);
+    json_array_foreach(list, i, item)
+    {
         if (status == STRATA_OK)
             status = read_end(r, item, &tensors[i]);
     }
@@ -374,13 +388,13 @@ static strata_status read_layers(reading *r, const json_t *layers)
     size_t i;
     json_t *object;
     if (!json_is_array(layers) || json_array_size(layers) > MOST_LAYERS)
-        return strata__fail(r->ctx, STRATA_BAD_DATA, "configuration of model '%s': no list of at most %d layers", r->model,
+        return strata__fail(r->ctx, STRATA_BAD_DATA,
+                            "configuration of model '%s': no list of at most %d layers", r->model,
                             MOST_LAYERS);
     r->entries = strata__calloc(r->ctx, json_array_size(layers) + 1, sizeof *r->entries);
     if (!r->entries)
         return STRATA_NO_MEMORY;
-    json_array_foreach(layers, i, object)
-        STRATA_TRY(read_entry(r, object));
+    json_array_foreach(layers, i, object) STRATA_TRY(read_entry(r, object));
     return make_calls(r);
 }
 
@@ -392,7 +406,8 @@ static strata_model *functional_from(strata_context *ctx, const json_t *config, 
     strata_model *model = NULL;
     if (read_layers(&r, json_object_get(config, "layers")) == STRATA_OK &&
         read_ends(&r, json_object_get(config, "input_layers"), inputs, &input_count) == STRATA_OK &&
-        read_ends(&r, json_object_get(config, "output_layers"), outputs, &output_count) == STRATA_OK)
+        read_ends(&r, json_object_get(config, "output_layers"), outputs, &output_count) ==
+            STRATA_OK)
         model = strata_functional_from(&(strata_functional_options){
             .inputs = {input_count, inputs}, .outputs = {output_count, outputs}, .name = name});
     strata__free(ctx, r.entries);
@@ -418,10 +433,13 @@ static strata_model *sequential_from(strata_context *ctx, const json_t *config, 
     size_t i;
     json_t *object;
     if (!json_is_array(layers) || json_array_size(layers) > MOST_LAYERS) {
-        strata__fail(ctx, STRATA_BAD_DATA, "configuration of model '%s': no list of at most %d layers", name, MOST_LAYERS);
+        strata__fail(ctx, STRATA_BAD_DATA,
+                     "configuration of model '%s': no list of at most %d layers", name,
+                     MOST_LAYERS);
         return NULL;
     }
-    json_array_foreach(layers, i, object) {
+    json_array_foreach(layers, i, object)
+    {
         strata_layer *layer = model ? layer_from(ctx, object) : NULL;
         if (!layer || strata_sequential_add(model, layer) != STRATA_OK)
             return NULL;
@@ -440,7 +458,8 @@ strata_model *strata__model_from_json(strata_context *ctx, const json_t *object)
     const json_t *config = json_object_get(object, "config");
     const char *name = json_string_value(json_object_get(config, "name"));
     if (!class || !json_is_object(config)) {
-        strata__fail(ctx, STRATA_BAD_DATA, "the configuration is not a Keras model: no class_name and config");
+        strata__fail(ctx, STRATA_BAD_DATA,
+                     "the configuration is not a Keras model: no class_name and config");
         return NULL;
     }
     strata_model *model = NULL;
@@ -450,7 +469,8 @@ strata_model *strata__model_from_json(strata_context *ctx, const json_t *object)
         model = functional_from(ctx, config, name);
     else
         strata__fail(ctx, STRATA_UNSUPPORTED,
-                     "model class '%s' is not supported; Sequential and Functional models are", class);
+                     "model class '%s' is not supported; Sequential and Functional models are",
+                     class);
     if (model && json_is_false(json_object_get(config, "trainable")))
         strata_layer_set_trainable(model->layer, false);
     return model;

@@ -24,7 +24,8 @@ static bool ends_with(const char *path, const char *ending)
 typedef strata_status visit_object(void *user, strata_layer *layer, const char *path);
 
 /* "layers/dense_1": the class in snake case, counted within this list. */
-static char *member_path(strata_context *ctx, const char *parent, const char *list, const char *snake, int number)
+static char *member_path(strata_context *ctx, const char *parent, const char *list,
+                         const char *snake, int number)
 {
     const char *slash = *parent ? "/" : "";
     return number ? strata__format(ctx, "%s%s%s/%s_%d", parent, slash, list, snake, number)
@@ -42,13 +43,16 @@ static int earlier_of_class(const strata__list *layers, int index)
     return count;
 }
 
-static strata_status walk_model(strata_model *model, const char *path, visit_object *visit, void *user)
+static strata_status walk_model(strata_model *model, const char *path, visit_object *visit,
+                                void *user)
 {
     strata_context *ctx = model->ctx;
     for (int i = 0; i < model->layers.count; i++) {
         strata_layer *layer = model->layers.items[i];
         char *snake = strata__snake_case(ctx, layer->class->name);
-        char *member = snake ? member_path(ctx, path, "layers", snake, earlier_of_class(&model->layers, i)) : NULL;
+        char *member =
+            snake ? member_path(ctx, path, "layers", snake, earlier_of_class(&model->layers, i))
+                  : NULL;
         strata_status status = member ? walk(layer, member, visit, user) : STRATA_NO_MEMORY;
         strata__free(ctx, snake);
         strata__free(ctx, member);
@@ -65,8 +69,10 @@ static strata_status walk(strata_layer *layer, const char *path, visit_object *v
         return walk_model(model, path, visit, user);
     for (int i = 0; i < layer->sublayers.count; i++) {
         const strata__sublayer *sublayer = layer->sublayers.items[i];
-        char *member = strata__format(layer->ctx, "%s%s%s", path, *path ? "/" : "", sublayer->attribute);
-        strata_status status = member ? walk(sublayer->layer, member, visit, user) : STRATA_NO_MEMORY;
+        char *member =
+            strata__format(layer->ctx, "%s%s%s", path, *path ? "/" : "", sublayer->attribute);
+        strata_status status =
+            member ? walk(sublayer->layer, member, visit, user) : STRATA_NO_MEMORY;
         strata__free(layer->ctx, member);
         STRATA_TRY(status);
     }
@@ -77,7 +83,8 @@ static strata_status walk(strata_layer *layer, const char *path, visit_object *v
 static strata_variable *own_variable(const strata_layer *layer, int index)
 {
     int trainable = layer->trainable_store.count;
-    return index < trainable ? layer->trainable_store.items[index] : layer->non_trainable_store.items[index - trainable];
+    return index < trainable ? layer->trainable_store.items[index]
+                             : layer->non_trainable_store.items[index - trainable];
 }
 
 static int own_count(const strata_layer *layer)
@@ -87,7 +94,8 @@ static int own_count(const strata_layer *layer)
 
 static void *room_for(strata_context *ctx, const strata_shape *shape, strata_dtype dtype)
 {
-    return strata__alloc(ctx, (size_t)strata__product(shape, 0, shape->rank) * strata_dtype_size(dtype));
+    return strata__alloc(ctx,
+                         (size_t)strata__product(shape, 0, shape->rank) * strata_dtype_size(dtype));
 }
 
 /* --- saving --- */
@@ -108,7 +116,8 @@ static strata_status save_object(void *user, strata_layer *layer, const char *pa
     return STRATA_OK;
 }
 
-static strata_status save_optimizer(strata_model *model, const json_t *compiled, strata__weights_writer *writer)
+static strata_status save_optimizer(strata_model *model, const json_t *compiled,
+                                    strata__weights_writer *writer)
 {
     strata_context *ctx = model->ctx;
     const strata__compiler *compiler = ctx->compiler;
@@ -131,7 +140,8 @@ static strata_status save_optimizer(strata_model *model, const json_t *compiled,
     return STRATA_OK;
 }
 
-static strata_status save_variables(strata_model *model, const json_t *compiled, strata__weights_writer *writer)
+static strata_status save_variables(strata_model *model, const json_t *compiled,
+                                    strata__weights_writer *writer)
 {
     STRATA_TRY(walk(model->layer, "", save_object, writer));
     return compiled ? save_optimizer(model, compiled, writer) : STRATA_OK;
@@ -154,10 +164,12 @@ static char *metadata_text(strata_context *ctx)
     struct tm parts;
     gmtime_r(&now, &parts);
     strftime(date, sizeof date, "%Y-%m-%d@%H:%M:%S", &parts);
-    return strata__format(ctx, "{\"keras_version\": \"%s\", \"date_saved\": \"%s\"}", KERAS_VERSION, date);
+    return strata__format(ctx, "{\"keras_version\": \"%s\", \"date_saved\": \"%s\"}", KERAS_VERSION,
+                          date);
 }
 
-static strata_status finish_archive(strata_model *model, const json_t *compiled, strata__weights_writer *writer)
+static strata_status finish_archive(strata_model *model, const json_t *compiled,
+                                    strata__weights_writer *writer)
 {
     strata_context *ctx = model->ctx;
     char *config = config_text(model, compiled), *metadata = metadata_text(ctx);
@@ -178,9 +190,10 @@ static strata_status check_ending(strata_context *ctx, const char *path, bool sa
     if (ends_with(path, ".keras") || ends_with(path, ".weights.h5"))
         return STRATA_OK;
     bool legacy = ends_with(path, ".h5") || ends_with(path, ".hdf5");
-    return strata__fail(ctx, legacy && !saving ? STRATA_UNSUPPORTED : STRATA_INVALID,
-                        "'%s': %s; the name must end in .keras (model) or .weights.h5 (weights)", path,
-                        legacy ? "the legacy HDF5 format is not supported" : "unknown kind of file");
+    return strata__fail(
+        ctx, legacy && !saving ? STRATA_UNSUPPORTED : STRATA_INVALID,
+        "'%s': %s; the name must end in .keras (model) or .weights.h5 (weights)", path,
+        legacy ? "the legacy HDF5 format is not supported" : "unknown kind of file");
 }
 
 strata_status strata_save(strata_model *model, const char *path)
@@ -219,23 +232,26 @@ static strata_status wrong_count(const loading *l, const strata_layer *layer, in
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s'%.40s'", i ? ", " : "",
                  own_variable(layer, i)->name);
     return strata__fail(l->ctx, STRATA_BAD_DATA,
-                        "%s: Layer '%s' expected %d variables, but received %d variables during loading. Expected: [%s]",
-                        strata__weights_name(l->weights), layer->name, own_count(layer), found, names);
+                        "%s: Layer '%s' expected %d variables, but received %d variables during "
+                        "loading. Expected: [%s]",
+                        strata__weights_name(l->weights), layer->name, own_count(layer), found,
+                        names);
 }
 
 /* Files that Keras itself would take without a word: say what is odd about them. */
-static void warn_about(const loading *l, const char *path, strata_dtype stored, const strata_shape *shape,
-                       strata_dtype dtype, const void *values)
+static void warn_about(const loading *l, const char *path, strata_dtype stored,
+                       const strata_shape *shape, strata_dtype dtype, const void *values)
 {
     if (l->ctx->mesh->rank != 0 || dtype != STRATA_FLOAT32)
         return;
     if (stored != STRATA_FLOAT32 && stored != STRATA_FLOAT64)
-        strata__warn(l->ctx, "%s: variable '%s' is stored as %s", strata__weights_name(l->weights), path,
-                     strata_dtype_name(stored));
+        strata__warn(l->ctx, "%s: variable '%s' is stored as %s", strata__weights_name(l->weights),
+                     path, strata_dtype_name(stored));
     int64_t count = strata__product(shape, 0, shape->rank);
     for (int64_t i = 0; i < count; i++) {
         if (!isfinite(((const float *)values)[i])) {
-            strata__warn(l->ctx, "%s: variable '%s' holds a value that is not finite at element %lld",
+            strata__warn(l->ctx,
+                         "%s: variable '%s' holds a value that is not finite at element %lld",
                          strata__weights_name(l->weights), path, (long long)i);
             return;
         }
@@ -252,9 +268,10 @@ static strata_status read_whole(const loading *l, const char *object, int index,
     *values = NULL;
     STRATA_TRY(strata__weights_info(l->ctx, l->weights, object, index, &shape, &stored));
     if (!strata__shape_equal(&shape, wanted))
-        return strata__fail(l->ctx, STRATA_BAD_DATA, "%s: variable '%s' has shape %s in the file and %s in the model",
-                            strata__weights_name(l->weights), path, strata__shape_text(&shape, theirs),
-                            strata__shape_text(wanted, ours));
+        return strata__fail(l->ctx, STRATA_BAD_DATA,
+                            "%s: variable '%s' has shape %s in the file and %s in the model",
+                            strata__weights_name(l->weights), path,
+                            strata__shape_text(&shape, theirs), strata__shape_text(wanted, ours));
     *values = room_for(l->ctx, wanted, dtype);
     if (*values)
         strata__weights_read(l->ctx, l->weights, object, index, NULL, NULL, dtype, *values);
@@ -293,7 +310,8 @@ static strata_status load_optimizer(const loading *l, strata_model *model)
     if (found != expected) {
         if (l->ctx->mesh->rank == 0)
             strata__warn(l->ctx,
-                         "Skipping variable loading for the optimizer of model '%s', because it has %d variables whereas "
+                         "Skipping variable loading for the optimizer of model '%s', because it "
+                         "has %d variables whereas "
                          "the saved optimizer has %d variables.",
                          model->layer->name, expected, found < 0 ? 0 : found);
         return STRATA_OK;
@@ -313,14 +331,16 @@ static strata_status load_optimizer(const loading *l, strata_model *model)
     return STRATA_OK;
 }
 
-static strata_status load_variables(strata_context *ctx, strata_model *model, const strata__weights *weights)
+static strata_status load_variables(strata_context *ctx, strata_model *model,
+                                    const strata__weights *weights)
 {
     loading l = {.ctx = ctx, .weights = weights};
     STRATA_TRY(walk(model->layer, "", load_object, &l));
     return model->trainer ? load_optimizer(&l, model) : STRATA_OK;
 }
 
-static strata_model *model_of_archive(strata_context *ctx, const strata__archive *archive, const char *path)
+static strata_model *model_of_archive(strata_context *ctx, const strata__archive *archive,
+                                      const char *path)
 {
     char what[256];
     snprintf(what, sizeof what, "config.json of '%s'", path);
@@ -328,7 +348,8 @@ static strata_model *model_of_archive(strata_context *ctx, const strata__archive
     strata_model *model = object ? strata__model_from_json(ctx, object) : NULL;
     const json_t *compiled = model ? json_object_get(object, "compile_config") : NULL;
     if (model && json_is_object(compiled) && json_object_size(compiled) > 0 &&
-        (strata__model_ready(model) != STRATA_OK || ctx->compiler->from_json(model, compiled) != STRATA_OK))
+        (strata__model_ready(model) != STRATA_OK ||
+         ctx->compiler->from_json(model, compiled) != STRATA_OK))
         model = NULL;
     json_decref(object);
     return model;
@@ -349,8 +370,9 @@ strata_model *strata_load(strata_context *ctx, const char *path)
     if (!ctx || ctx->status != STRATA_OK)
         return NULL;
     if (!ends_with(path, ".keras")) {
-        strata__fail(ctx, STRATA_INVALID, "'%s': strata_load() opens .keras files; weights go with strata_load_weights()",
-                     path);
+        strata__fail(
+            ctx, STRATA_INVALID,
+            "'%s': strata_load() opens .keras files; weights go with strata_load_weights()", path);
         return NULL;
     }
     strata__archive archive;

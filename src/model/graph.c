@@ -1,4 +1,5 @@
-/* The graph of a model: which calls lead from its inputs to its outputs, in which order, with which layers. */
+/* The graph of a model: which calls lead from its inputs to its outputs, in which order, with which
+ * layers. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +30,10 @@ static strata_status meet(walk *w, strata__graph_call *call, int depth)
     if (call->visit == DONE)
         return STRATA_OK;
     if (call->visit == ACTIVE || depth > DEEPEST)
-        return strata__fail(ctx, STRATA_INVALID, "model '%s': the graph at layer '%s' %s", w->model->layer->name,
-                            call->layer->name,
-                            depth > DEEPEST ? "is more than 20000 layers deep" : "goes in a circle");
+        return strata__fail(ctx, STRATA_INVALID, "model '%s': the graph at layer '%s' %s",
+                            w->model->layer->name, call->layer->name,
+                            depth > DEEPEST ? "is more than 20000 layers deep"
+                                            : "goes in a circle");
     call->visit = ACTIVE;
     if (!call->layer->visit) {
         call->layer->visit = 1;
@@ -41,14 +43,16 @@ static strata_status meet(walk *w, strata__graph_call *call, int depth)
     for (int i = 0; i < call->input_count; i++) {
         strata__graph_call *maker = call->inputs[i]->origin;
         if (!maker)
-            return strata__fail(ctx, STRATA_INVALID,
-                                "model '%s': input %d of layer '%s' was computed outside a layer; use Lambda",
-                                w->model->layer->name, i, call->layer->name);
+            return strata__fail(
+                ctx, STRATA_INVALID,
+                "model '%s': input %d of layer '%s' was computed outside a layer; use Lambda",
+                w->model->layer->name, i, call->layer->name);
         STRATA_TRY(meet(w, maker, depth + 1));
     }
     if (call->input_count == 0 && !is_input(w->model, call->outputs[0]))
         return strata__fail(ctx, STRATA_INVALID,
-                            "`inputs` not connected to `outputs`: model '%s' needs input '%s', which is not among its "
+                            "`inputs` not connected to `outputs`: model '%s' needs input '%s', "
+                            "which is not among its "
                             "inputs",
                             w->model->layer->name, call->layer->name);
     call->visit = DONE;
@@ -81,7 +85,8 @@ static void measure_depths(walk *w)
     }
 }
 
-/* Deepest first; equal depths stay in the order in which the layers were met (insertion sort is stable; lists are nearly sorted). */
+/* Deepest first; equal depths stay in the order in which the layers were met (insertion sort is
+ * stable; lists are nearly sorted). */
 static void sort_layers(strata__list *layers)
 {
     for (int i = 1; i < layers->count; i++) {
@@ -100,7 +105,8 @@ static strata_status check_names(const strata_model *model, const strata__list *
         for (int k = 0; k < i; k++) {
             if (strcmp(name, ((strata_layer *)layers->items[k])->name) == 0)
                 return strata__fail(model->ctx, STRATA_INVALID,
-                                    "The name \"%s\" is used 2 times in the model. All operation names should be unique.",
+                                    "The name \"%s\" is used 2 times in the model. All operation "
+                                    "names should be unique.",
                                     name);
         }
     }
@@ -111,7 +117,8 @@ static int *slots_of(strata_context *ctx, int count, strata_tensor *const *tenso
 {
     int *slots = strata__alloc(ctx, (size_t)count * sizeof *slots);
     for (int i = 0; slots && i < count; i++)
-        slots[i] = ((strata__graph_call *)tensors[i]->origin)->first_slot + tensors[i]->origin_index;
+        slots[i] =
+            ((strata__graph_call *)tensors[i]->origin)->first_slot + tensors[i]->origin_index;
     return slots;
 }
 
@@ -128,9 +135,10 @@ static strata_status make_steps(strata_model *model, const strata__list *calls)
         if (call->input_count == 0)
             continue;
         strata__graph_step *step = &model->steps[model->step_count++];
-        *step = (strata__graph_step){.call = call,
-                               .input_slots = slots_of(ctx, call->input_count, call->inputs),
-                               .output_slots = slots_of(ctx, call->output_count, call->outputs)};
+        *step =
+            (strata__graph_step){.call = call,
+                                 .input_slots = slots_of(ctx, call->input_count, call->inputs),
+                                 .output_slots = slots_of(ctx, call->output_count, call->outputs)};
         if (!step->input_slots || !step->output_slots)
             return STRATA_NO_MEMORY;
     }

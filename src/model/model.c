@@ -20,7 +20,8 @@ typedef struct state {
 
 strata_model *strata__model_of(const strata_layer *layer)
 {
-    bool is_model = layer->class == &strata_functional_class || layer->class == &strata_sequential_class;
+    bool is_model =
+        layer->class == &strata_functional_class || layer->class == &strata_sequential_class;
     return is_model ? ((state *)layer->state)->model : NULL;
 }
 
@@ -60,9 +61,11 @@ static strata_tensor *fit_input(strata_model *model, int index, strata_tensor *x
     if (!shapes_fit(&fitted->shape, &wanted->shape)) {
         char given[STRATA__SHAPE_TEXT], expected[STRATA__SHAPE_TEXT];
         strata__fail(model->ctx, STRATA_INVALID,
-                     "Input %d of model '%s' ('%s') is incompatible with it: expected shape=%s, found shape=%s", index,
-                     model->layer->name, strata_tensor_layer(wanted)->name,
-                     strata__shape_text(&wanted->shape, expected), strata__shape_text(&x->shape, given));
+                     "Input %d of model '%s' ('%s') is incompatible with it: expected shape=%s, "
+                     "found shape=%s",
+                     index, model->layer->name, strata_tensor_layer(wanted)->name,
+                     strata__shape_text(&wanted->shape, expected),
+                     strata__shape_text(&x->shape, given));
         return NULL;
     }
     return fitted->dtype == wanted->dtype ? fitted : strata_ops_cast(fitted, wanted->dtype);
@@ -74,7 +77,8 @@ static strata_status run_step(const strata__graph_step *step, strata_tensor **va
     strata_tensor *inputs[call->input_count], *outputs[call->output_count];
     for (int i = 0; i < call->input_count; i++)
         inputs[i] = values[step->input_slots[i]];
-    STRATA_TRY(strata_layer_call_many(call->layer, call->input_count, inputs, call->training, outputs));
+    STRATA_TRY(
+        strata_layer_call_many(call->layer, call->input_count, inputs, call->training, outputs));
     for (int i = 0; i < call->output_count; i++)
         values[step->output_slots[i]] = outputs[i];
     return STRATA_OK;
@@ -94,14 +98,15 @@ static strata_status run_steps(strata_model *model, const strata_call *call, str
     return STRATA_OK;
 }
 
-static strata_status call_many(strata_layer *layer, const strata_call *call, strata_tensor **outputs)
+static strata_status call_many(strata_layer *layer, const strata_call *call,
+                               strata_tensor **outputs)
 {
     strata_model *model = ((state *)layer->state)->model;
     STRATA_TRY(strata__model_ready(model));
     if (call->count != model->input_count)
         return strata__fail(model->ctx, STRATA_INVALID,
-                            "Layer \"%s\" expects %d input(s), but it received %d input tensors.", layer->name,
-                            model->input_count, call->count);
+                            "Layer \"%s\" expects %d input(s), but it received %d input tensors.",
+                            layer->name, model->input_count, call->count);
     strata_tensor **values = strata__calloc(model->ctx, (size_t)model->slot_count, sizeof *values);
     if (!values)
         return STRATA_NO_MEMORY;
@@ -112,7 +117,8 @@ static strata_status call_many(strata_layer *layer, const strata_call *call, str
 
 /* --- making --- */
 
-strata_model *strata__model_new(strata_context *ctx, const strata_layer_class *class, const char *name)
+strata_model *strata__model_new(strata_context *ctx, const strata_layer_class *class,
+                                const char *name)
 {
     if (ctx->status != STRATA_OK)
         return NULL;
@@ -140,7 +146,8 @@ static strata_tensor **kept(strata_context *ctx, const strata_list *list)
     return copy;
 }
 
-static strata_status take_ends(strata_model *model, const strata_list *inputs, const strata_list *outputs)
+static strata_status take_ends(strata_model *model, const strata_list *inputs,
+                               const strata_list *outputs)
 {
     strata_context *ctx = model->ctx;
     model->inputs = kept(ctx, inputs);
@@ -152,13 +159,15 @@ static strata_status take_ends(strata_model *model, const strata_list *inputs, c
     for (int i = 0; i < inputs->count; i++) {
         const strata__graph_call *maker = inputs->tensors[i]->origin;
         if (!maker || maker->layer->class != &strata_input_layer_class)
-            return strata__fail(ctx, STRATA_INVALID,
-                                "model '%s': input %d was not made by strata_input(); begin the graph there",
-                                model->layer->name, i);
+            return strata__fail(
+                ctx, STRATA_INVALID,
+                "model '%s': input %d was not made by strata_input(); begin the graph there",
+                model->layer->name, i);
     }
     for (int i = 0; i < outputs->count; i++) {
         if (!outputs->tensors[i]->origin)
-            return strata__fail(ctx, STRATA_INVALID, "model '%s': output %d is not the result of a layer call",
+            return strata__fail(ctx, STRATA_INVALID,
+                                "model '%s': output %d is not the result of a layer call",
                                 model->layer->name, i);
     }
     return STRATA_OK;
@@ -196,15 +205,18 @@ static strata_status check_sequential_name(const strata_model *model, const stra
 {
     for (int i = 0; i < model->layers.count; i++) {
         if (strcmp(((strata_layer *)model->layers.items[i])->name, layer->name) == 0)
-            return strata__fail(model->ctx, STRATA_INVALID,
-                                "All layers added to a Sequential model should have unique names. Name '%s' is already the "
-                                "name of a layer in this model. Update the `name` argument to pass a unique name.",
-                                layer->name);
+            return strata__fail(
+                model->ctx, STRATA_INVALID,
+                "All layers added to a Sequential model should have unique names. Name '%s' is "
+                "already the "
+                "name of a layer in this model. Update the `name` argument to pass a unique name.",
+                layer->name);
     }
     return STRATA_OK;
 }
 
-/* Variables of a layer that is built inside a Sequential carry its name: "sequential/dense/kernel". */
+/* Variables of a layer that is built inside a Sequential carry its name: "sequential/dense/kernel".
+ */
 static strata_status prefix_path(const strata_model *model, strata_layer *layer)
 {
     if (layer->built)
@@ -222,13 +234,15 @@ strata_status strata_sequential_add(strata_model *model, strata_layer *layer)
     if (!model || !layer)
         return STRATA_INVALID;
     if (!model->sequential || model->ready)
-        return strata__fail(model->ctx, STRATA_INVALID, "layer '%s' cannot be added to model '%s': it is %s", layer->name,
-                            model->layer->name, model->sequential ? "built already" : "not a Sequential");
+        return strata__fail(model->ctx, STRATA_INVALID,
+                            "layer '%s' cannot be added to model '%s': it is %s", layer->name,
+                            model->layer->name,
+                            model->sequential ? "built already" : "not a Sequential");
     if (layer->class == &strata_input_layer_class) {
         if (model->entry || model->layers.count > 0)
             return strata__fail(model->ctx, STRATA_INVALID,
-                                "Sequential model '%s': InputLayer '%s' must be the first layer", model->layer->name,
-                                layer->name);
+                                "Sequential model '%s': InputLayer '%s' must be the first layer",
+                                model->layer->name, layer->name);
         model->entry = layer;
         model->top = strata__input_tensor(layer);
         return model->ctx->status;
@@ -243,12 +257,14 @@ strata_status strata_sequential_add(strata_model *model, strata_layer *layer)
     return model->ctx->status;
 }
 
-/* Builds the graph from the entry to the top. Keras makes an inner Functional, which takes a name from the counter. */
+/* Builds the graph from the entry to the top. Keras makes an inner Functional, which takes a name
+ * from the counter. */
 static strata_status close_sequential(strata_model *model)
 {
     if (model->layers.count == 0)
         return strata__fail(model->ctx, STRATA_INVALID,
-                            "Sequential model '%s' cannot be built because it has no layers. Call strata_sequential_add().",
+                            "Sequential model '%s' cannot be built because it has no layers. Call "
+                            "strata_sequential_add().",
                             model->layer->name);
     strata__free(model->ctx, strata__unique_name(model->ctx, "functional"));
     strata_tensor *input = ((strata__graph_call *)model->entry->calls.items[0])->outputs[0];
@@ -258,7 +274,8 @@ static strata_status close_sequential(strata_model *model)
     return strata__graph_make(model);
 }
 
-static strata_status build_sequential(strata_model *model, const strata_shape *shape, strata_dtype dtype)
+static strata_status build_sequential(strata_model *model, const strata_shape *shape,
+                                      strata_dtype dtype)
 {
     strata_context *ctx = model->ctx;
     int nesting = ctx->nesting;
@@ -289,10 +306,11 @@ strata_status strata__model_ready(strata_model *model)
         return STRATA_OK;
     if (model->sequential && model->entry)
         return close_sequential(model);
-    return strata__fail(model->ctx, STRATA_INVALID,
-                        "model '%s' is not built: its input shape is unknown; begin it with an InputLayer or call "
-                        "strata_model_build()",
-                        model->layer->name);
+    return strata__fail(
+        model->ctx, STRATA_INVALID,
+        "model '%s' is not built: its input shape is unknown; begin it with an InputLayer or call "
+        "strata_model_build()",
+        model->layer->name);
 }
 
 /* A Sequential without InputLayer is built by its first call. */

@@ -22,10 +22,10 @@ struct strata_model {
     strata_model *next; /* in the context's list */
     strata_layer *layer;
     bool sequential;
-    bool ready;           /* the graph below stands */
-    strata__list layers;  /* Keras's model.layers; of a Sequential without the InputLayer */
-    strata_layer *entry;  /* Sequential: its InputLayer, given or made */
-    strata_tensor *top;   /* Sequential: output of the last layer so far, or NULL */
+    bool ready;          /* the graph below stands */
+    strata__list layers; /* Keras's model.layers; of a Sequential without the InputLayer */
+    strata_layer *entry; /* Sequential: its InputLayer, given or made */
+    strata_tensor *top;  /* Sequential: output of the last layer so far, or NULL */
     int input_count, output_count;
     strata_tensor **inputs, **outputs; /* symbolic; kept */
     int step_count, slot_count;
@@ -43,8 +43,8 @@ typedef struct strata__compiler {
     strata_status (*build)(strata_model *model);
     /* Optimizer variables in Keras's file order; none before the build. shape rank 0: scalar. */
     int (*variable_count)(strata_model *model);
-    strata_status (*variable_describe)(strata_model *model, int index, const char **path, strata_dtype *dtype,
-                                       strata_shape *shape);
+    strata_status (*variable_describe)(strata_model *model, int index, const char **path,
+                                       strata_dtype *dtype, strata_shape *shape);
     /* Whole values on every rank, row-major. Collective. */
     strata_status (*variable_read)(strata_model *model, int index, void *data);
     strata_status (*variable_write)(strata_model *model, int index, const void *data);
@@ -63,7 +63,8 @@ strata_status strata__model_ready(strata_model *model);
 /* The model behind a layer of class Functional or Sequential, else NULL. */
 strata_model *strata__model_of(const strata_layer *layer);
 /* An empty model whose layer has that class. */
-strata_model *strata__model_new(strata_context *ctx, const strata_layer_class *class, const char *name);
+strata_model *strata__model_new(strata_context *ctx, const strata_layer_class *class,
+                                const char *name);
 
 /* config.c: {"module", "class_name", "config", …} without compile_config. New reference. */
 json_t *strata__model_serialize(strata_model *model);

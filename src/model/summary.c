@@ -11,7 +11,8 @@
 
 enum { MOST_COLUMNS = 4 };
 
-/* The table: relative widths as Keras has them, with a column of connections where the graph is not a chain. */
+/* The table: relative widths as Keras has them, with a column of connections where the graph is not
+ * a chain. */
 typedef struct table {
     FILE *stream;
     int columns;
@@ -35,7 +36,8 @@ static void repeat(FILE *stream, const char *what, int count)
         fputs(what, stream);
 }
 
-/* Part of a cell's text that fits a line: words as long as possible; a word too long is cut with an ellipsis. */
+/* Part of a cell's text that fits a line: words as long as possible; a word too long is cut with an
+ * ellipsis. */
 static const char *take_line(const char *text, int width, char line[256])
 {
     int length = (int)strlen(text), end = 0, last = 0;
@@ -59,7 +61,8 @@ static const char *take_line(const char *text, int width, char line[256])
 
 /* --- rows --- */
 
-static void rule(const table *t, const char *left, const char *line, const char *middle, const char *right)
+static void rule(const table *t, const char *left, const char *line, const char *middle,
+                 const char *right)
 {
     fputs(left, t->stream);
     for (int c = 0; c < t->columns; c++) {
@@ -131,7 +134,8 @@ static const strata__graph_call *call_in(const strata_model *model, const strata
     return layer->calls.count ? layer->calls.items[0] : NULL;
 }
 
-static void shape_text(const strata_model *model, const strata_layer *layer, char text[STRATA__SHAPE_TEXT])
+static void shape_text(const strata_model *model, const strata_layer *layer,
+                       char text[STRATA__SHAPE_TEXT])
 {
     const strata__graph_call *call = model->ready ? call_in(model, layer) : NULL;
     snprintf(text, STRATA__SHAPE_TEXT, "?");
@@ -147,8 +151,8 @@ static char *connections(const strata_model *model, const strata_layer *layer)
         const strata__graph_call *call = model->steps[i].call;
         for (int k = 0; call->layer == layer && k < call->input_count; k++) {
             const strata__graph_call *maker = call->inputs[k]->origin;
-            strata__text_format(&text, "%s%s[%d][%d]", text.length ? ", " : "", maker->layer->name, maker->index,
-                                call->inputs[k]->origin_index);
+            strata__text_format(&text, "%s%s[%d][%d]", text.length ? ", " : "", maker->layer->name,
+                                maker->index, call->inputs[k]->origin_index);
         }
     }
     if (text.length == 0)
@@ -158,7 +162,8 @@ static char *connections(const strata_model *model, const strata_layer *layer)
 
 static int64_t count_of(strata_layer *layer, bool trainable_only)
 {
-    int count = trainable_only ? strata_layer_trainable_weights(layer, NULL, 0) : strata_layer_weights(layer, NULL, 0);
+    int count = trainable_only ? strata_layer_trainable_weights(layer, NULL, 0)
+                               : strata_layer_weights(layer, NULL, 0);
     strata_variable **weights = strata__alloc(layer->ctx, (size_t)count * sizeof *weights);
     int64_t total = 0;
     if (!weights)
@@ -194,7 +199,8 @@ static bool is_chain(const strata_model *model)
         if (model->steps[i].call->input_count > 1 || model->steps[i].call->index > 0)
             return false;
     }
-    return model->input_count == 1 && model->output_count == 1 && model->step_count + 1 == model->layers.count;
+    return model->input_count == 1 && model->output_count == 1 &&
+           model->step_count + 1 == model->layers.count;
 }
 
 static table make_table(const strata_model *model, FILE *stream, int line_length)

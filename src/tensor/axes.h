@@ -6,8 +6,9 @@
 #include <strata/types.h>
 
 /*
- * Different axes of a shape with `rank` axes from JSON text, "-1" or "[1, 2]"; negative ones count from the end and are made positive.
- * False: not such a text, an axis that is not there, or one that is named twice. Local.
+ * Different axes of a shape with `rank` axes from JSON text, "-1" or "[1, 2]"; negative ones count
+ * from the end and are made positive. False: not such a text, an axis that is not there, or one
+ * that is named twice. Local.
  */
 bool strata__axes_read(const char *text, int rank, int axes[STRATA_MAX_RANK], int *count);
 

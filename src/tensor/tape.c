@@ -9,12 +9,13 @@
 strata_status strata__tape_begin(strata_context *ctx, strata__complete *complete, void *user)
 {
     if (ctx->tape)
-        return strata__fail(ctx, STRATA_INVALID,
-                            "a tape is recording already; end it with strata_tape_gradient() first");
+        return strata__fail(
+            ctx, STRATA_INVALID,
+            "a tape is recording already; end it with strata_tape_gradient() first");
     strata__tape *tape = strata__alloc(ctx, sizeof *tape);
     if (!tape)
         return STRATA_NO_MEMORY;
-    *tape = (strata__tape){.complete = complete, .user = user};
+    *tape = (strata__tape){.scope = ctx->scope, .complete = complete, .user = user};
     ctx->tape = tape;
     return STRATA_OK;
 }
@@ -30,7 +31,7 @@ strata_status strata_tape_begin(strata_context *ctx)
 void strata_tape_watch(strata_tensor *tensor)
 {
     if (tensor)
-        tensor->wants_gradient = true;
+        tensor->wants_gradient = tensor->watched = true;
 }
 
 strata_tensor *strata_tensor_gradient(const strata_tensor *tensor)
@@ -56,8 +57,9 @@ static void count_use(strata_tensor *value)
     value->gradient = NULL;
 }
 
-strata__node *strata__record(strata_context *ctx, const char *op, strata__gradient_function *gradient,
-                             int input_count, strata_tensor *const *inputs, int output_count,
+strata__node *strata__record(strata_context *ctx, const char *op,
+                             strata__gradient_function *gradient, int input_count,
+                             strata_tensor *const *inputs, int output_count,
                              strata_tensor *const *outputs, size_t saved_size)
 {
     if (!ctx->tape || !outputs[0] || outputs[0]->symbolic || !any_wants(input_count, inputs))
@@ -75,12 +77,12 @@ strata__node *strata__record(strata_context *ctx, const char *op, strata__gradie
     node->inputs = (strata_tensor **)(void *)(node + 1);
     node->saved = saved_size ? (char *)node + head : NULL;
     for (int i = 0; i < input_count; i++) {
-        node->inputs[i] = inputs[i];
+        node->inputs[i] = strata__tensor_share(inputs[i]);
         if (inputs[i] && inputs[i]->variable)
             count_use(inputs[i]);
     }
     for (int i = 0; i < output_count; i++) {
-        node->outputs[i] = outputs[i];
+        node->outputs[i] = strata__tensor_share(outputs[i]);
         outputs[i]->wants_gradient = true;
     }
     ctx->tape->last = node;
@@ -130,7 +132,8 @@ void strata__gradient_give(strata_tensor *input, strata_tensor *gradient)
     if (!strata__wants(input) || !gradient)
         return;
     if (!input->sink && !input->gradient) {
-        /* A view: the arriving gradient keeps its own life, the memory is shared until somebody adds to it. */
+        /* A view: the arriving gradient keeps its own life, the memory is shared until somebody
+         * adds to it. */
         strata_tensor *view = strata__tensor_view(gradient, &input->shape);
         input->gradient = view ? strata_tensor_keep(view) : NULL;
         return;
@@ -146,7 +149,11 @@ void strata__gradient_give(strata_tensor *input, strata_tensor *gradient)
 static strata_status seed(strata_tensor *target, strata_tensor *upstream)
 {
     if (upstream) {
-        strata__gradient_give(target, upstream);
+        strata_tensor *piece = strata__tensor_piece(upstream, target);
+        if (!piece)
+            return target->ctx->status;
+        strata__gradient_give(target, piece);
+        strata_tensor_release(piece);
         return STRATA_OK;
     }
     float beta;
@@ -175,12 +182,46 @@ static void count_down_variables(strata__tape *tape, strata__node *node)
     }
 }
 
+static void drop_gradient(strata_tensor *tensor)
+{
+    strata_tensor_release(tensor->gradient);
+    tensor->gradient = NULL;
+}
+
 static void drop_gradients(strata__node *node)
 {
     for (int i = 0; i < node->output_count; i++) {
-        strata_tensor_release(node->outputs[i]->gradient);
-        node->outputs[i]->gradient = NULL;
+        if (!node->outputs[i]->watched)
+            drop_gradient(node->outputs[i]);
     }
+}
+
+/* What an earlier recording left. */
+static void drop_old_gradients(strata__tape *tape)
+{
+    for (strata__node *node = tape->last; node; node = node->previous) {
+        for (int i = 0; i < node->output_count; i++)
+            drop_gradient(node->outputs[i]);
+        for (int i = 0; i < node->input_count; i++) {
+            if (node->inputs[i])
+                drop_gradient(node->inputs[i]);
+        }
+    }
+}
+
+/* Gradient functions may work in place where nobody else holds the arriving gradient: whoever
+ * watches does. */
+static void run_node(strata_context *ctx, strata__node *node)
+{
+    strata_tensor *held[STRATA__NODE_TENSORS] = {0};
+    for (int i = 0; i < node->output_count; i++) {
+        strata_tensor *output = node->outputs[i];
+        if (output->watched && output->gradient)
+            held[i] = strata__tensor_view(output->gradient, &output->gradient->shape);
+    }
+    node->gradient(ctx, node);
+    for (int i = 0; i < node->output_count; i++)
+        strata_tensor_release(held[i]);
 }
 
 strata_status strata__tape_backward(strata_context *ctx, int count, strata_tensor *const *targets,
@@ -188,18 +229,32 @@ strata_status strata__tape_backward(strata_context *ctx, int count, strata_tenso
 {
     strata__tape *tape = ctx->tape;
     ctx->tape = NULL; /* gradients of gradients are not recorded */
-    for (int i = 0; i < count; i++) {
+    drop_old_gradients(tape);
+    for (int i = 0; i < count && ctx->status == STRATA_OK; i++) {
         if (targets[i] && targets[i]->wants_gradient)
             seed(targets[i], upstream ? upstream[i] : NULL);
     }
     for (strata__node *node = tape->last; node; node = node->previous) {
         if (has_gradient(node) && ctx->status == STRATA_OK)
-            node->gradient(ctx, node);
+            run_node(ctx, node);
         drop_gradients(node);
         count_down_variables(tape, node);
     }
     ctx->tape = tape;
     return ctx->status;
+}
+
+/* A recording that was given up leaves variables that wait for nodes which never run. */
+static void node_free(strata_context *ctx, strata__node *node)
+{
+    for (int i = 0; i < node->input_count; i++) {
+        if (node->inputs[i])
+            node->inputs[i]->uses = 0;
+        strata_tensor_release(node->inputs[i]);
+    }
+    for (int i = 0; i < node->output_count; i++)
+        strata_tensor_release(node->outputs[i]);
+    strata__free(ctx, node);
 }
 
 void strata__tape_free(strata_context *ctx)
@@ -209,7 +264,7 @@ void strata__tape_free(strata_context *ctx)
         return;
     while (tape->last) {
         strata__node *previous = tape->last->previous;
-        strata__free(ctx, tape->last);
+        node_free(ctx, tape->last);
         tape->last = previous;
     }
     strata__free(ctx, tape);
@@ -220,8 +275,9 @@ strata_status strata_tape_gradient(strata_context *ctx, int count, strata_tensor
                                    strata_tensor *const *upstream)
 {
     if (!ctx->tape)
-        return strata__fail(ctx, STRATA_INVALID,
-                            "strata_tape_gradient() without a tape; call strata_tape_begin() first");
+        return strata__fail(
+            ctx, STRATA_INVALID,
+            "strata_tape_gradient() without a tape; call strata_tape_begin() first");
     strata_status status = strata__tape_backward(ctx, count, targets, upstream);
     strata__tape_free(ctx);
     return status;

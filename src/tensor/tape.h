@@ -8,8 +8,9 @@
 typedef struct strata__node strata__node;
 
 /*
- * The gradient function of an op. Gradients of a rank's piece are sums over the local samples only; what sums over the batch is
- * reduced later (arenas) or by the op itself. Gradients with respect to a tensor that is whole on cols are equal on all cols.
+ * The gradient function of an op. Gradients of a rank's piece are sums over the local samples only;
+ * what sums over the batch is reduced later (arenas) or by the op itself. Gradients with respect to
+ * a tensor that is whole on cols are equal on all cols.
  */
 typedef void strata__gradient_function(strata_context *ctx, strata__node *node);
 
@@ -22,15 +23,18 @@ struct strata__node {
     int input_count, output_count;
     strata_tensor **inputs;                       /* [input_count] */
     strata_tensor *outputs[STRATA__NODE_TENSORS]; /* [output_count] */
-    void *saved; /* what the op asked for, zeroed; freed with the tape. Tensors live until the scope ends anyway */
+    void *saved; /* what the op asked for, zeroed; freed with the tape. Tensors of the scope live as
+                    long */
 };
 
 /*
- * Records an op that has just been computed. NULL when nothing records, no input wants a gradient, or an output is symbolic: then
- * there is nothing to save. Otherwise the outputs want gradients from now on. inputs may hold NULLs (optional operands).
+ * Records an op that has just been computed. NULL when nothing records, no input wants a gradient,
+ * or an output is symbolic: then there is nothing to save. Otherwise the outputs want gradients
+ * from now on. inputs may hold NULLs (optional operands).
  */
-strata__node *strata__record(strata_context *ctx, const char *op, strata__gradient_function *gradient,
-                             int input_count, strata_tensor *const *inputs, int output_count,
+strata__node *strata__record(strata_context *ctx, const char *op,
+                             strata__gradient_function *gradient, int input_count,
+                             strata_tensor *const *inputs, int output_count,
                              strata_tensor *const *outputs, size_t saved_size);
 
 /* --- for gradient functions --- */
@@ -46,13 +50,13 @@ static inline bool strata__wants(const strata_tensor *tensor)
 }
 
 /*
- * Where to write the gradient with respect to a float32 input, shaped as its local piece: *beta 0, overwrite; 1, add to what is
- * there. NULL when no gradient is wanted.
+ * Where to write the gradient with respect to a float32 input, shaped as its local piece: *beta 0,
+ * overwrite; 1, add to what is there. NULL when no gradient is wanted.
  */
 float *strata__gradient_into(strata_tensor *input, float *beta);
 
-/* Hands over a finished gradient tensor (a new one, or the one that arrived at an output): kept without a copy when it is the
- * first, added otherwise. Does nothing when no gradient is wanted. */
+/* Hands over a finished gradient tensor (a new one, or the one that arrived at an output): kept
+ * without a copy when it is the first, added otherwise. Does nothing when no gradient is wanted. */
 void strata__gradient_give(strata_tensor *input, strata_tensor *gradient);
 
 /* --- for the training loop --- */
@@ -62,13 +66,14 @@ typedef void strata__complete(void *user, strata_variable *variable);
 
 typedef struct strata__tape {
     strata__node *last;
+    struct strata__scope *scope; /* in which it began: inner ones hand their tensors over to it */
     strata__complete *complete;
     void *user;
 } strata__tape;
 
 /*
- * Walks back from the targets; upstream[i] NULL: ones. Gradients of intermediate results are released as soon as they are used;
- * those of watched tensors stay.
+ * Walks back from the targets; upstream[i] NULL: ones. Gradients of intermediate results are
+ * released as soon as they are used; those of watched tensors stay.
  */
 strata_status strata__tape_backward(strata_context *ctx, int count, strata_tensor *const *targets,
                                     strata_tensor *const *upstream);

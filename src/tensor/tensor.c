@@ -1,10 +1,9 @@
 /* Tensors: making, viewing and releasing them. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tensor/tensor.h"
-
 #include <string.h>
 
 #include "base/memory.h"
+#include "tensor/tape.h"
 
 struct strata__scope {
     struct strata__scope *outer;
@@ -73,9 +72,8 @@ static void buffer_release(strata_context *ctx, strata__buffer *buffer)
 
 /* --- scopes --- */
 
-static void scope_link(strata_tensor *tensor)
+static void scope_link(strata_tensor *tensor, struct strata__scope *scope)
 {
-    struct strata__scope *scope = tensor->ctx->scope;
     tensor->scope = scope;
     if (!scope)
         return;
@@ -108,16 +106,36 @@ void strata_scope_begin(strata_context *ctx)
     ctx->scope = scope;
 }
 
-void strata_scope_end(strata_context *ctx)
+/* The tape may have noted them. */
+static void hand_over(struct strata__scope *scope)
 {
-    struct strata__scope *scope = ctx->scope;
-    if (!scope)
-        return;
+    while (scope->tensors) {
+        strata_tensor *tensor = scope->tensors;
+        scope_unlink(tensor);
+        scope_link(tensor, scope->outer);
+    }
+}
+
+static void release_all(struct strata__scope *scope)
+{
     while (scope->tensors) {
         strata_tensor *tensor = scope->tensors;
         scope_unlink(tensor);
         strata_tensor_release(tensor);
     }
+}
+
+void strata_scope_end(strata_context *ctx)
+{
+    struct strata__scope *scope = ctx->scope;
+    if (!scope)
+        return;
+    if (ctx->tape && ctx->tape->scope == scope)
+        strata__tape_free(ctx);
+    if (ctx->tape && scope->outer)
+        hand_over(scope);
+    else
+        release_all(scope);
     ctx->scope = scope->outer;
     strata__free(ctx, scope);
 }
@@ -152,7 +170,8 @@ void strata_tensor_release(strata_tensor *tensor)
 
 /* --- making tensors --- */
 
-/* Fills in local sizes and offsets from the global shape, the layout and this rank's place in the mesh. */
+/* Fills in local sizes and offsets from the global shape, the layout and this rank's place in the
+ * mesh. */
 static void place(strata_tensor *tensor)
 {
     const strata__mesh *mesh = tensor->ctx->mesh;
@@ -184,7 +203,7 @@ static strata_tensor *tensor_new(strata_context *ctx, strata_dtype dtype, const 
     for (int i = 0; i < shape->rank; i++)
         tensor->symbolic |= shape->dims[i] == STRATA_NONE;
     place(tensor);
-    scope_link(tensor);
+    scope_link(tensor, ctx->scope);
     return tensor;
 }
 
@@ -202,20 +221,20 @@ static strata_tensor *with_memory(strata_tensor *tensor, void *borrowed)
     return tensor;
 }
 
-strata_tensor *strata__tensor_new(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
-                                  strata__layout layout)
+strata_tensor *strata__tensor_new(strata_context *ctx, strata_dtype dtype,
+                                  const strata_shape *shape, strata__layout layout)
 {
     return with_memory(tensor_new(ctx, dtype, shape, layout), NULL);
 }
 
-strata_tensor *strata__tensor_borrow(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
-                                     strata__layout layout, void *data)
+strata_tensor *strata__tensor_borrow(strata_context *ctx, strata_dtype dtype,
+                                     const strata_shape *shape, strata__layout layout, void *data)
 {
     return with_memory(tensor_new(ctx, dtype, shape, layout), data);
 }
 
-strata_tensor *strata__tensor_symbolic(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
-                                       strata__layout layout)
+strata_tensor *strata__tensor_symbolic(strata_context *ctx, strata_dtype dtype,
+                                       const strata_shape *shape, strata__layout layout)
 {
     strata_tensor *tensor = tensor_new(ctx, dtype, shape, layout);
     if (tensor) {
@@ -226,7 +245,8 @@ strata_tensor *strata__tensor_symbolic(strata_context *ctx, strata_dtype dtype, 
 }
 
 /* A result of a symbolic operand is symbolic even where its own shape is fully known. */
-static strata_tensor *derived(const strata_tensor *like, strata_dtype dtype, const strata_shape *shape)
+static strata_tensor *derived(const strata_tensor *like, strata_dtype dtype,
+                              const strata_shape *shape)
 {
     strata_tensor *tensor = tensor_new(like->ctx, dtype, shape, like->layout);
     if (tensor)
@@ -234,7 +254,8 @@ static strata_tensor *derived(const strata_tensor *like, strata_dtype dtype, con
     return tensor;
 }
 
-strata_tensor *strata__tensor_shaped(const strata_tensor *like, strata_dtype dtype, const strata_shape *shape)
+strata_tensor *strata__tensor_shaped(const strata_tensor *like, strata_dtype dtype,
+                                     const strata_shape *shape)
 {
     return with_memory(derived(like, dtype, shape), NULL);
 }
@@ -266,7 +287,8 @@ static strata_tensor *owned(strata_tensor *tensor)
     return tensor->scope ? strata_tensor_keep(tensor) : tensor;
 }
 
-strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype, strata_shape shape, const void *data)
+strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype, strata_shape shape,
+                                  const void *data)
 {
     if (ctx->status != STRATA_OK)
         return NULL;

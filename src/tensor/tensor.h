@@ -30,44 +30,50 @@ struct strata_tensor {
     strata_shape shape; /* global; dims[0] is STRATA_NONE in a symbolic batch */
     strata_shape local; /* this rank's piece */
     strata__layout layout;
-    int64_t first_sample;  /* global number, within the batch, of local sample 0 */
-    int64_t first_feature; /* global number of local feature 0 */
-    const strata__matrix *matrix; /* kernel of a sharded layer: (prod(shape[:-1]) × shape[-1]) over rows × cols; else NULL */
+    int64_t first_sample;         /* global number, within the batch, of local sample 0 */
+    int64_t first_feature;        /* global number of local feature 0 */
+    const strata__matrix *matrix; /* kernel of a sharded layer: (prod(shape[:-1]) × shape[-1]) over
+                                     rows × cols; else NULL */
     strata__buffer *buffer;
     void *data; /* row-major; NULL when symbolic */
     bool symbolic;
-    bool part; /* a scalar whose values on the ranks of the batch axis add up to the number it stands for (a loss) */
+    bool part; /* a scalar whose values on the ranks of the batch axis add up to the number it
+                  stands for (a loss) */
 
     /* Gradient; see tape.h */
     bool wants_gradient;
+    bool watched; /* its gradient stays after the walk */
     strata_tensor *gradient;
     float *sink;      /* a variable's gradient goes here, instead of into `gradient` */
     bool sink_filled; /* something has been written there in this pass: add */
     int uses;         /* nodes of the tape that have this variable as input and have not run yet */
     strata_variable *variable;
 
-    strata_tensor *mask;   /* Keras mask, bool, shape without the feature axis; or NULL */
-    strata_tensor *logits; /* result of softmax or sigmoid: its input, so that losses can be computed stably */
+    strata_tensor *mask; /* Keras mask, bool, shape without the feature axis; or NULL */
+    strata_tensor *
+        logits; /* result of softmax or sigmoid: its input, so that losses can be computed stably */
     const char *logits_function; /* "softmax" or "sigmoid" */
 
     void *origin; /* symbolic: the call that made it (layers/graph.h) */
     int origin_index;
 };
 
-/* New tensor in the current scope; contents undefined. Symbolic when the batch size is STRATA_NONE: then no memory. */
-strata_tensor *strata__tensor_new(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
-                                  strata__layout layout);
+/* New tensor in the current scope; contents undefined. Symbolic when the batch size is STRATA_NONE:
+ * then no memory. */
+strata_tensor *strata__tensor_new(strata_context *ctx, strata_dtype dtype,
+                                  const strata_shape *shape, strata__layout layout);
 /* Without values whatever the shape is: an input of a graph. */
-strata_tensor *strata__tensor_symbolic(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
-                                       strata__layout layout);
+strata_tensor *strata__tensor_symbolic(strata_context *ctx, strata_dtype dtype,
+                                       const strata_shape *shape, strata__layout layout);
 /* As `like`: same shape and layout, float32 unless said otherwise by the second form. */
 strata_tensor *strata__tensor_like(const strata_tensor *like);
-strata_tensor *strata__tensor_shaped(const strata_tensor *like, strata_dtype dtype, const strata_shape *shape);
+strata_tensor *strata__tensor_shaped(const strata_tensor *like, strata_dtype dtype,
+                                     const strata_shape *shape);
 /* Same memory, another global shape; the split axis and the batch axis must keep their sizes. */
 strata_tensor *strata__tensor_view(strata_tensor *tensor, const strata_shape *shape);
 /* Around somebody else's memory, which must live as long as the tensor. */
-strata_tensor *strata__tensor_borrow(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
-                                     strata__layout layout, void *data);
+strata_tensor *strata__tensor_borrow(strata_context *ctx, strata_dtype dtype,
+                                     const strata_shape *shape, strata__layout layout, void *data);
 
 /* One more user of the tensor; strata_tensor_release() gives it up. Scope membership stays. */
 strata_tensor *strata__tensor_share(strata_tensor *tensor);
@@ -90,7 +96,15 @@ bool strata__shape_equal(const strata_shape *a, const strata_shape *b);
 #define STRATA__SHAPE_TEXT 192
 const char *strata__shape_text(const strata_shape *shape, char text[STRATA__SHAPE_TEXT]);
 
-/* Global element number of local element 0, and whether local elements are consecutive from there (no split axis). */
+/*
+ * Of `from`, the piece that `like` has, in like's layout: from itself with one more user, or a
+ * copy. An error if the shapes differ, from is not float32, or this rank lacks a part of the piece.
+ * The caller releases it. Local.
+ */
+strata_tensor *strata__tensor_piece(strata_tensor *from, const strata_tensor *like);
+
+/* Global element number of local element 0, and whether local elements are consecutive from there
+ * (no split axis). */
 int64_t strata__first_element(const strata_tensor *tensor);
 
 #endif

@@ -11,7 +11,8 @@ static const config defaults = {strata_re_lu_defaults};
 static const strata_field fields[] = {
     STRATA_LAYER_FIELDS(config),
     STRATA_FIELD(config, max_value, .min = 0, .max = INFINITY, .help = "upper bound; null: none"),
-    STRATA_FIELD(config, negative_slope, .min = 0, .max = INFINITY, .help = "slope below threshold"),
+    STRATA_FIELD(config, negative_slope, .min = 0, .max = INFINITY,
+                 .help = "slope below threshold"),
     STRATA_FIELD(config, threshold, .min = 0, .max = INFINITY, .help = "where the identity begins"),
     STRATA_LAYER_ACTIVITY_FIELD(config),
 };

@@ -1,4 +1,5 @@
-/* Activation: an activation function as a layer. https://keras.io/api/layers/core_layers/activation */
+/* Activation: an activation function as a layer. https://keras.io/api/layers/core_layers/activation
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strata/layers/core.h>
 
@@ -21,7 +22,8 @@ static strata_status create(strata_layer *layer)
 {
     state *self = layer->state;
     const config *c = layer->config;
-    return strata__object_parse(layer->ctx, &strata__activation_family, c->activation, &self->activation);
+    return strata__object_parse(layer->ctx, &strata__activation_family, c->activation,
+                                &self->activation);
 }
 
 static strata_tensor *call(strata_layer *layer, const strata_call *call)

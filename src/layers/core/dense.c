@@ -1,4 +1,5 @@
-/* Dense: y = activation(x · kernel + bias) over the last axis. https://keras.io/api/layers/core_layers/dense */
+/* Dense: y = activation(x · kernel + bias) over the last axis.
+ * https://keras.io/api/layers/core_layers/dense */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strata/layers/core.h>
 
@@ -39,7 +40,8 @@ static strata_status create(strata_layer *layer)
     state *self = layer->state;
     const config *c = layer->config;
     strata_layer_set_input_spec(
-        layer, 0, &(strata_input_spec){.ndim = -1, .min_ndim = 2, .max_ndim = -1, .shape.rank = -1});
+        layer, 0,
+        &(strata_input_spec){.ndim = -1, .min_ndim = 2, .max_ndim = -1, .shape.rank = -1});
     return strata__object_parse(layer->ctx, &strata__activation_family, c->activation,
                                 &self->activation);
 }

@@ -34,14 +34,15 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
     (void)inputs;
     state *self = layer->state;
     const config *c = layer->config;
-    self->embeddings = strata__add_weight(layer,
-                                          &(strata_weight){.name = "embeddings",
-                                                           .shape = STRATA_SHAPE(c->input_dim, c->output_dim),
-                                                           .initializer = c->embeddings_initializer,
-                                                           .regularizer = c->embeddings_regularizer,
-                                                           .constraint = c->embeddings_constraint,
-                                                           .trainable = 1},
-                                          STRATA__MATRIX);
+    self->embeddings =
+        strata__add_weight(layer,
+                           &(strata_weight){.name = "embeddings",
+                                            .shape = STRATA_SHAPE(c->input_dim, c->output_dim),
+                                            .initializer = c->embeddings_initializer,
+                                            .regularizer = c->embeddings_regularizer,
+                                            .constraint = c->embeddings_constraint,
+                                            .trainable = 1},
+                           STRATA__MATRIX);
     return layer->ctx->status;
 }
 

@@ -1,4 +1,5 @@
-/* InputLayer: the place where a model's input enters. https://keras.io/api/layers/core_layers/input */
+/* InputLayer: the place where a model's input enters. https://keras.io/api/layers/core_layers/input
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strata/layers/core.h>
 
@@ -22,9 +23,10 @@ static const strata_field fields[] = {
 static strata_status merge_shapes(strata_layer *layer, config *c)
 {
     if (c->shape.rank >= 0 && c->batch_shape.rank >= 0)
-        return strata__fail(layer->ctx, STRATA_INVALID,
-                            "You cannot pass both `shape` and `batch_shape` at the same time (layer '%s').",
-                            layer->name);
+        return strata__fail(
+            layer->ctx, STRATA_INVALID,
+            "You cannot pass both `shape` and `batch_shape` at the same time (layer '%s').",
+            layer->name);
     if (c->batch_shape.rank >= 0)
         return STRATA_OK;
     if (c->shape.rank < 0 || c->shape.rank >= STRATA_MAX_RANK)
@@ -45,14 +47,16 @@ static strata_status check_sizes(strata_layer *layer, const config *c)
     for (int i = 0; i < c->batch_shape.rank; i++) {
         int64_t size = c->batch_shape.dims[i];
         if (size != STRATA_NONE && size < 1)
-            return strata__fail(layer->ctx, STRATA_INVALID,
-                                "layer '%s': size %lld of axis %d of the input shape is not positive",
-                                layer->name, (long long)size, i);
+            return strata__fail(
+                layer->ctx, STRATA_INVALID,
+                "layer '%s': size %lld of axis %d of the input shape is not positive", layer->name,
+                (long long)size, i);
         if (size == STRATA_NONE && i > 0)
-            return strata__fail(layer->ctx, STRATA_UNSUPPORTED,
-                                "layer '%s': axis %d of the input shape is None; only the batch axis may be, give "
-                                "its size",
-                                layer->name, i);
+            return strata__fail(
+                layer->ctx, STRATA_UNSUPPORTED,
+                "layer '%s': axis %d of the input shape is None; only the batch axis may be, give "
+                "its size",
+                layer->name, i);
     }
     return STRATA_OK;
 }
@@ -62,12 +66,15 @@ static strata_status create(strata_layer *layer)
     config *c = layer->config;
     strata_dtype dtype;
     if (!strata_dtype_from_name(c->dtype, &dtype))
-        return strata__fail(layer->ctx, STRATA_UNSUPPORTED, "layer '%s': dtype '%s' is not supported",
-                            layer->name, c->dtype);
+        return strata__fail(layer->ctx, STRATA_UNSUPPORTED,
+                            "layer '%s': dtype '%s' is not supported", layer->name, c->dtype);
     if (c->sparse || c->ragged || c->optional)
         return strata__fail(layer->ctx, STRATA_UNSUPPORTED,
-                            "layer '%s': %s=True is not supported; inputs are dense and required", layer->name,
-                            c->sparse ? "sparse" : c->ragged ? "ragged" : "optional");
+                            "layer '%s': %s=True is not supported; inputs are dense and required",
+                            layer->name,
+                            c->sparse   ? "sparse"
+                            : c->ragged ? "ragged"
+                                        : "optional");
     STRATA_TRY(merge_shapes(layer, c));
     STRATA_TRY(check_sizes(layer, c));
     layer->built = true;
@@ -104,14 +111,18 @@ strata_tensor *strata__input_tensor(strata_layer *layer)
     strata_dtype dtype = STRATA_FLOAT32;
     strata_dtype_from_name(c->dtype, &dtype);
     strata_scope_begin(ctx);
-    outputs[0] = strata__tensor_symbolic(ctx, dtype, &c->batch_shape, (strata__layout){.batch = true});
+    outputs[0] =
+        strata__tensor_symbolic(ctx, dtype, &c->batch_shape, (strata__layout){.batch = true});
     if (outputs[0]) {
         strata_tensor_keep(outputs[0]);
         outputs[0]->origin = made;
     }
     strata_scope_end(ctx);
-    *made = (strata__graph_call){
-        .layer = layer, .index = layer->calls.count, .training = -1, .output_count = 1, .outputs = outputs};
+    *made = (strata__graph_call){.layer = layer,
+                                 .index = layer->calls.count,
+                                 .training = -1,
+                                 .output_count = 1,
+                                 .outputs = outputs};
     strata__list_add(ctx, &layer->calls, made);
     return outputs[0];
 }

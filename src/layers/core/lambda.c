@@ -16,7 +16,8 @@ static const strata_field fields[] = {
     STRATA_FIELD(config, function, .help = "strata_lambda_function"),
     STRATA_FIELD(config, user, .help = "passed to the function"),
     STRATA_FIELD(config, function_name, .omit_default = true, .help = "\"package>name\""),
-    STRATA_FIELD(config, output_shape, .omit_default = true, .help = "of the result, without the batch axis"),
+    STRATA_FIELD(config, output_shape, .omit_default = true,
+                 .help = "of the result, without the batch axis"),
     STRATA_FIELD(config, mask, .help = "strata_lambda_function on the mask"),
     STRATA_FIELD(config, arguments, .omit_default = true, .help = "must be empty"),
     STRATA_LAYER_ACTIVITY_FIELD(config),
@@ -40,8 +41,8 @@ static const strata__function *find(strata_context *ctx, const char *name)
     return NULL;
 }
 
-strata_status strata_register_function(strata_context *ctx, const char *name, strata_lambda_function *function,
-                                       void *user)
+strata_status strata_register_function(strata_context *ctx, const char *name,
+                                       strata_lambda_function *function, void *user)
 {
     if (find(ctx, name))
         return strata__fail(ctx, STRATA_INVALID, "a function '%s' is registered already", name);
@@ -49,7 +50,8 @@ strata_status strata_register_function(strata_context *ctx, const char *name, st
     char *copy = strata__strdup(ctx, name);
     if (!made || !copy)
         return STRATA_NO_MEMORY;
-    *made = (strata__function){.next = ctx->functions, .name = copy, .function = function, .user = user};
+    *made = (strata__function){
+        .next = ctx->functions, .name = copy, .function = function, .user = user};
     ctx->functions = made;
     return STRATA_OK;
 }
@@ -66,7 +68,8 @@ void strata__functions_free(strata_context *ctx)
 
 /* --- the layer --- */
 
-/* {"module": "builtins", "class_name": "function", "config": NAME, "registered_name": "function"} */
+/* {"module": "builtins", "class_name": "function", "config": NAME, "registered_name": "function"}
+ */
 static json_t *to_json(strata_layer *layer)
 {
     const config *c = layer->config;
@@ -74,13 +77,14 @@ static json_t *to_json(strata_layer *layer)
     json_object_del(json, "function_name");
     if (!c->function_name)
         strata__fail(layer->ctx, STRATA_UNSUPPORTED,
-                     "layer '%s' is a Lambda around a C function without a name and cannot be saved; give it one with "
+                     "layer '%s' is a Lambda around a C function without a name and cannot be "
+                     "saved; give it one with "
                      "strata_register_function() and .function_name",
                      layer->name);
     json_object_set_new(json, "function",
-                        json_pack("{s:s, s:s, s:s, s:s}", "module", "builtins", "class_name", "function",
-                                  "config", c->function_name ? c->function_name : "", "registered_name",
-                                  "function"));
+                        json_pack("{s:s, s:s, s:s, s:s}", "module", "builtins", "class_name",
+                                  "function", "config", c->function_name ? c->function_name : "",
+                                  "registered_name", "function"));
     json_object_set_new(json, "arguments", json_object());
     return json;
 }
@@ -90,15 +94,17 @@ static strata_status create(strata_layer *layer)
     config *c = layer->config;
     layer->to_json = to_json;
     if (c->arguments && strcmp(c->arguments, "{}") != 0)
-        return strata__fail(layer->ctx, STRATA_UNSUPPORTED,
-                            "layer '%s': arguments=%s of a Lambda; a C function takes its own through `user`",
-                            layer->name, c->arguments);
+        return strata__fail(
+            layer->ctx, STRATA_UNSUPPORTED,
+            "layer '%s': arguments=%s of a Lambda; a C function takes its own through `user`",
+            layer->name, c->arguments);
     if (c->function)
         return STRATA_OK;
     const strata__function *found = c->function_name ? find(layer->ctx, c->function_name) : NULL;
     if (!found)
         return strata__fail(layer->ctx, STRATA_UNSUPPORTED,
-                            "layer '%s' is a Lambda around '%s', which is not a registered C function; Python code in files "
+                            "layer '%s' is a Lambda around '%s', which is not a registered C "
+                            "function; Python code in files "
                             "is never run: register one with strata_register_function()",
                             layer->name, c->function_name ? c->function_name : "a Python lambda");
     c->function = found->function;
@@ -114,12 +120,14 @@ static strata_status check_shape(strata_layer *layer, const strata_tensor *resul
         return STRATA_OK;
     bool same = result->shape.rank == c->output_shape.rank + 1;
     for (int i = 0; same && i < c->output_shape.rank; i++)
-        same = c->output_shape.dims[i] == STRATA_NONE || result->shape.dims[i + 1] == c->output_shape.dims[i];
+        same = c->output_shape.dims[i] == STRATA_NONE ||
+               result->shape.dims[i + 1] == c->output_shape.dims[i];
     if (same)
         return STRATA_OK;
     return strata__fail(layer->ctx, STRATA_INVALID,
-                        "layer '%s': the function returned shape %s where output_shape is %s", layer->name,
-                        strata__shape_text(&result->shape, found), strata__shape_text(&c->output_shape, given));
+                        "layer '%s': the function returned shape %s where output_shape is %s",
+                        layer->name, strata__shape_text(&result->shape, found),
+                        strata__shape_text(&c->output_shape, given));
 }
 
 static strata_tensor *call(strata_layer *layer, const strata_call *call)

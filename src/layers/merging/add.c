@@ -6,7 +6,8 @@
 
 typedef strata_add_config config;
 static const config defaults = {strata_add_defaults};
-static const strata_field fields[] = {STRATA_LAYER_FIELDS(config), STRATA_LAYER_ACTIVITY_FIELD(config)};
+static const strata_field fields[] = {STRATA_LAYER_FIELDS(config),
+                                      STRATA_LAYER_ACTIVITY_FIELD(config)};
 
 static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
@@ -22,6 +23,7 @@ const strata_layer_class strata_add_class = {
     .field_count = sizeof fields / sizeof *fields,
     .min_inputs = 1,
     .max_inputs = -1,
+    .takes_list = true,
     .features = STRATA_FEATURES_LOCAL,
     .call = call,
     .compute_mask = strata__merge_masks,

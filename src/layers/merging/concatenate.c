@@ -18,7 +18,8 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
     return strata_ops_concatenate(call->count, call->inputs, c->axis);
 }
 
-/* (…) → (…, features): the mask, or true where an input has none, as float32 1 and 0 of the input's shape. */
+/* (…) → (…, features): the mask, or true where an input has none, as float32 1 and 0 of the input's
+ * shape. */
 static strata_tensor *spread_mask(strata_tensor *x)
 {
     strata_tensor *ones = strata__tensor_like(x);
@@ -57,6 +58,7 @@ const strata_layer_class strata_concatenate_class = {
     .field_count = sizeof fields / sizeof *fields,
     .min_inputs = 1,
     .max_inputs = -1,
+    .takes_list = true,
     .call = call,
     .compute_mask = compute_mask,
 };

@@ -6,7 +6,8 @@
 
 typedef strata_multiply_config config;
 static const config defaults = {strata_multiply_defaults};
-static const strata_field fields[] = {STRATA_LAYER_FIELDS(config), STRATA_LAYER_ACTIVITY_FIELD(config)};
+static const strata_field fields[] = {STRATA_LAYER_FIELDS(config),
+                                      STRATA_LAYER_ACTIVITY_FIELD(config)};
 
 /* Masked elements count as 1: x·m + (1 − m). */
 static strata_tensor *one_where_masked(strata_tensor *x)
@@ -36,6 +37,7 @@ const strata_layer_class strata_multiply_class = {
     .field_count = sizeof fields / sizeof *fields,
     .min_inputs = 1,
     .max_inputs = -1,
+    .takes_list = true,
     .features = STRATA_FEATURES_LOCAL,
     .call = call,
     .compute_mask = strata__merge_masks,

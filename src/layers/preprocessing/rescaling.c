@@ -1,4 +1,5 @@
-/* Rescaling: scale · x + offset. https://keras.io/api/layers/preprocessing_layers/image_preprocessing/rescaling */
+/* Rescaling: scale · x + offset.
+ * https://keras.io/api/layers/preprocessing_layers/image_preprocessing/rescaling */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strata/layers/preprocessing.h>
 
@@ -8,8 +9,8 @@ typedef strata_rescaling_config config;
 static const config defaults = {strata_rescaling_defaults};
 static const strata_field fields[] = {
     STRATA_LAYER_FIELDS(config),
-    STRATA_FIELD(config, scale, .required = true, .help = "factor"),
-    STRATA_FIELD(config, offset, .help = "added after"),
+    STRATA_FIELD(config, scale, .required = true, .one_number = true, .help = "factor"),
+    STRATA_FIELD(config, offset, .one_number = true, .help = "added after"),
     STRATA_LAYER_ACTIVITY_FIELD(config),
 };
 

@@ -15,11 +15,13 @@ static const strata_field fields[] = {
 };
 
 typedef struct state {
-    uint64_t calls; /* draws so far, as in Keras's SeedGenerator: a shared layer draws anew at each call */
+    uint64_t calls; /* draws so far, as in Keras's SeedGenerator: a shared layer draws anew at each
+                       call */
     uint64_t step;  /* training step they belong to */
 } state;
 
-/* Masks are numbered by (step, call within the step), so that they do not depend on how often predict was called in between. */
+/* Masks are numbered by (step, call within the step), so that they do not depend on how often
+ * predict was called in between. */
 static uint64_t draw_number(strata_layer *layer)
 {
     state *self = layer->state;

@@ -1,4 +1,5 @@
-/* Reshape: another shape after the batch axis. https://keras.io/api/layers/reshaping_layers/reshape */
+/* Reshape: another shape after the batch axis. https://keras.io/api/layers/reshaping_layers/reshape
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strata/layers/reshaping.h>
 
