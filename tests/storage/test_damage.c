@@ -12,6 +12,22 @@
 #include "storage/archive.h"
 #include "storage/file.h"
 
+/*
+ * HDF5 itself asks for absurd sizes and loses memory on damaged files. Sanitizers call these.
+ */
+const char *__asan_default_options(void);
+const char *__lsan_default_suppressions(void);
+
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
+
 /* Forgets the error of an attempt, so that the next one can be made. */
 static void forget(strata_context *ctx)
 {

@@ -120,6 +120,7 @@ static void check_old_file_stands(const char *name, save_function *save, int ran
     save(ctx, test_path(name), 1);
     assert_all_ok(ctx);
     int files = count_files();
+    strata__barrier(ctx, STRATA__WORLD);
     for (rlim_t bytes = 1; bytes < ELEMENTS * sizeof(float); bytes += 9001) {
         limit_files(test_rank() == rank, bytes);
         save(ctx, test_path(name), 2);
