@@ -200,6 +200,61 @@ static void test_hostile_members_are_refused(void **state)
     }
 }
 
+/* Replaces every occurrence of some bytes in a file by others of the same length. */
+static void patch(const char *path, const char *from, const char *to, size_t length)
+{
+    char bytes[4096];
+    FILE *file = fopen(path, "r+b");
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    for (size_t i = 0; i + length <= size; i++) {
+        if (memcmp(bytes + i, from, length) == 0)
+            memcpy(bytes + i, to, length);
+    }
+    rewind(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void check_patched(const char *from, const char *to, size_t length, const char *words)
+{
+    strata_context *ctx = test_context(NULL);
+    strata__archive archive;
+    const char *path = test_path("patched.keras");
+    if (test_rank() == 0) {
+        zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);
+        zip_file_add(zip, "config.json", two_bytes(zip), 0);
+        zip_file_add(zip, "config.jsom", two_bytes(zip), 0);
+        assert_int_equal(zip_close(zip), 0);
+        patch(path, from, to, length);
+    }
+    strata__archive_open(ctx, path, &archive);
+    assert_all_error(ctx, STRATA_BAD_DATA, words);
+}
+
+static void test_patched_archives_are_refused(void **state)
+{
+    (void)state;
+    check_patched("config.jsom", "config.json", 11, "stands in it twice");
+    check_patched("config.jsom", "config.js\0m", 11, "no Keras archive");
+    check_patched("config.jsom", "../fig.jsom", 11, "leads out of the archive");
+}
+
+static void test_encrypted_members_are_refused(void **state)
+{
+    (void)state;
+    strata_context *ctx = test_context(NULL);
+    strata__archive archive;
+    const char *path = test_path("encrypted.keras");
+    if (test_rank() == 0) {
+        zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);
+        zip_int64_t index = zip_file_add(zip, "config.json", two_bytes(zip), 0);
+        zip_file_set_encryption(zip, (zip_uint64_t)index, ZIP_EM_AES_256, "secret");
+        assert_int_equal(zip_close(zip), 0);
+    }
+    strata__archive_open(ctx, path, &archive);
+    assert_all_error(ctx, STRATA_BAD_DATA, "config.json is encrypted");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +265,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_members_look_like_those_of_keras),
         cmocka_unit_test(test_a_missing_archive_is_one_error_for_all),
         cmocka_unit_test(test_hostile_members_are_refused),
+        cmocka_unit_test(test_patched_archives_are_refused),
+        cmocka_unit_test(test_encrypted_members_are_refused),
     };
     return test_main(argc, argv, tests, TEST_COUNT(tests));
 }
