@@ -45,6 +45,7 @@ struct strata_context {
     uint64_t seed;                    /* of weights, sample order and dropout masks */
     uint64_t step;                    /* training steps done; part of every random key of a step */
     strata__gemm_library gemm;
+    strata__matmul_engine matmul;
     int nesting;                      /* depth of layer calls; 0: outside */
     bool training;                    /* value of `training` of the enclosing call */
     struct strata__mesh *mesh;

@@ -87,16 +87,25 @@ static int64_t number_option(strata_context *ctx, int64_t given, const char *opt
     return otherwise;
 }
 
-static strata__gemm_library gemm_option(strata_context *ctx)
+/* Position of a variable's text in a list of names; 0, the default, when it is not set. */
+static int choice_option(strata_context *ctx, const char *variable, int count, const char *const *names)
 {
-    const char *text = text_option(NULL, "STRATA_GEMM");
-    if (!text || strcmp(text, "auto") == 0)
-        return STRATA__GEMM_AUTO;
-    if (strcmp(text, "onednn") == 0)
-        return STRATA__GEMM_ONEDNN;
-    if (strcmp(text, "openblas") != 0)
-        strata__fail(ctx, STRATA_INVALID, "STRATA_GEMM=%s is none of auto, onednn, openblas", text);
-    return STRATA__GEMM_OPENBLAS;
+    const char *text = text_option(NULL, variable);
+    for (int i = 0; text && i < count; i++) {
+        if (strcmp(text, names[i]) == 0)
+            return i;
+    }
+    if (text)
+        strata__fail(ctx, STRATA_INVALID, "%s=%s is none of %s, %s, %s", variable, text, names[0], names[1], names[2]);
+    return 0;
+}
+
+static void read_engines(strata_context *ctx)
+{
+    ctx->gemm = (strata__gemm_library)choice_option(ctx, "STRATA_GEMM", 3,
+                                                    (const char *const[]){"auto", "onednn", "openblas"});
+    ctx->matmul = (strata__matmul_engine)choice_option(ctx, "STRATA_MATMUL", 3,
+                                                       (const char *const[]){"auto", "summa", "pblas"});
 }
 
 /* --- start --- */
@@ -110,7 +119,7 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
     ctx->owns_mpi = owns;
     ctx->compiler = &strata__trainer_compiler;
     ctx->seed = (uint64_t)number_option(ctx, options.seed, "--seed", "STRATA_SEED", 1);
-    ctx->gemm = gemm_option(ctx);
+    read_engines(ctx);
     int64_t verbosity = number_option(ctx, options.verbosity, "--verbosity", "STRATA_VERBOSITY", 2);
     ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
     strata_status early = ctx->status;
