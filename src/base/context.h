@@ -32,6 +32,13 @@ typedef struct strata__memory {
 /* Which library multiplies local matrices (STRATA_GEMM): the faster for the shape, or always the same. */
 typedef enum strata__gemm_library { STRATA__GEMM_AUTO, STRATA__GEMM_ONEDNN, STRATA__GEMM_OPENBLAS } strata__gemm_library;
 
+/* What multiplies matrices that are cut over the mesh (STRATA_MATMUL); see ops/matmul.h. */
+typedef enum strata__matmul_engine {
+    STRATA__MATMUL_AUTO,
+    STRATA__MATMUL_SUMMA,
+    STRATA__MATMUL_PBLAS
+} strata__matmul_engine;
+
 struct strata_context {
     strata_status status;               /* the first error is kept */
     char message[STRATA__MESSAGE_SIZE]; /* one line: object, value, remedy */
