@@ -24,11 +24,12 @@ static const strata_field fields[] = {
                  .help = "of the kernel"),
     STRATA_FIELD(config, bias_regularizer, .family = &strata__regularizer_family,
                  .help = "of the bias"),
+    STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,
+                 .help = "of the output"),
     STRATA_FIELD(config, kernel_constraint, .family = &strata__constraint_family,
                  .help = "of the kernel"),
     STRATA_FIELD(config, bias_constraint, .family = &strata__constraint_family,
                  .help = "of the bias"),
-    STRATA_LAYER_ACTIVITY_FIELD(config),
 };
 
 enum { RANK = 2 };
