@@ -27,6 +27,8 @@ typedef struct strata__callback_methods {
     /* For checkpoints, optional: what decides the future of the run (new reference), and back. */
     json_t *(*save)(strata_callback *callback);
     strata_status (*restore)(strata_callback *callback, strata_model *model, const json_t *state);
+    /* Weights that it has set aside, which checkpoints hold too; optional. */
+    struct strata__kept_weights *(*kept)(strata_callback *callback);
 } strata__callback_methods;
 
 extern const strata__class strata__checkpoint_callback, strata__csv_logger, strata__early_stopping,

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "training/checkpoint.h"
 #include "training/history.h"
 #include "training/trainer.h"
 
@@ -310,7 +311,7 @@ static void trainer_free(strata_model *model)
     strata__free(ctx, trainer->logged);
     strata__log_room_free(trainer);
     json_decref(trainer->config);
-    json_decref(trainer->resume);
+    strata__resume_free(ctx, trainer->resume);
     strata__free(ctx, trainer);
 }
 

@@ -146,6 +146,12 @@ static strata_status restore(strata_callback *callback, strata_model *model, con
                         "checkpoint: the state of EarlyStopping lacks its best value");
 }
 
+static strata__kept_weights *kept(strata_callback *callback)
+{
+    stopping *state = callback->state;
+    return &state->best_weights;
+}
+
 const strata__class strata__early_stopping = {
     .name = "EarlyStopping",
     .module = "keras.callbacks",
@@ -159,4 +165,5 @@ const strata__class strata__early_stopping = {
         .make = make,
         .free = free_state,
         .save = save,
-        .restore = restore}};
+        .restore = restore,
+        .kept = kept}};

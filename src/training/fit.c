@@ -82,6 +82,8 @@ static strata_status make_feeds(fitting *f)
     STRATA_TRY(read_shuffle(ctx, o->shuffle, &feed.shuffle));
     STRATA_TRY(strata__bind(f->trainer->model, f->data, true, &f->binding));
     STRATA_TRY(strata__feed_new(f->data, &feed, &f->feed));
+    f->trainer->samples = f->data->size;
+    f->trainer->batch_size = feed.batch_size;
     if (!f->validation)
         return STRATA_OK;
     STRATA_TRY(strata__bind(f->trainer->model, f->validation, true, &f->validation_binding));
@@ -113,6 +115,8 @@ static strata_status prepare(fitting *f, strata_dataset *data)
     STRATA_TRY(check_options(ctx, f->options));
     STRATA_TRY(split_data(f, data));
     STRATA_TRY(strata__trainer_ready(f->trainer));
+    if (f->options->resume)
+        STRATA_TRY(strata_checkpoint_load(f->trainer->model, f->options->resume));
     STRATA_TRY(make_feeds(f));
     STRATA_TRY(take_class_weights(f));
     STRATA_TRY(strata__progress_start(&f->progress, ctx, f->options->verbose));
@@ -220,8 +224,7 @@ static strata_status run(fitting *f)
     int first = f->options->initial_epoch;
     trainer->stop = false;
     trainer->step = 0;
-    if (f->options->resume)
-        STRATA_TRY(strata_checkpoint_load(trainer->model, f->options->resume));
+    trainer->hooks = &f->hooks;
     STRATA_TRY(strata__resume_take(trainer, &f->hooks, &first));
     strata__hooks_train_begin(&f->hooks);
     for (int epoch = first; epoch < f->epochs && !trainer->stop; epoch++)
@@ -243,6 +246,7 @@ const strata_history *strata_fit_from(strata_model *model, strata_dataset *data,
     strata__progress_stop(&f.progress);
     strata__feed_free(f.feed);
     strata__feed_free(f.validation_feed);
+    trainer->hooks = NULL;
     trainer->class_weights = NULL;
     trainer->class_weight_count = 0;
     return status == STRATA_OK ? &trainer->history->shown : NULL;

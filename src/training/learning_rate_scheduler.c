@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "mesh/mesh.h"
 #include "training/callback.h"
+#include "training/trainer.h"
 
 typedef struct scheduler {
     strata_learning_rate_function *function;
@@ -15,7 +16,8 @@ typedef struct scheduler {
 static void epoch_begin(strata_callback *self, strata_model *model, int epoch)
 {
     const scheduler *state = self->state;
-    if (self->ctx->status != STRATA_OK)
+    bool under_way = model->trainer->step > 0; /* a resumed epoch has its rate already */
+    if (self->ctx->status != STRATA_OK || under_way)
         return;
     double rate = state->function(epoch, strata_model_learning_rate(model), state->user);
     strata__broadcast(self->ctx, STRATA__WORLD, 0, &rate, sizeof rate);

@@ -41,9 +41,10 @@ typedef struct strata__trainer {
     const strata__class_weight *class_weights;
     /* Where a run stands, for checkpoints and callbacks. */
     int64_t epoch, step; /* of the fit under way: epoch, and batches of it that are done */
-    uint64_t feed_seed;
+    int64_t samples, batch_size; /* of the fit under way, or of the last one */
+    const struct strata__hooks *hooks; /* of the fit under way; training/hooks.h */
     struct strata__history *history; /* of the last fit; training/history.h */
-    json_t *resume; /* state of a loaded checkpoint, until fit takes it */
+    struct strata__resume *resume; /* what a loaded checkpoint says, until fit takes it; training/checkpoint.h */
 } strata__trainer;
 
 /* The trainer, or an error in Keras's words: "You must call `compile()` before calling `fit()`." */
