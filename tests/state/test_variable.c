@@ -465,6 +465,20 @@ static void test_whole_numbers_are_read_as_written(void **state)
 }
 
 /* Sums of every type; of booleans it is whether any is true. */
+static double first_value(strata_dtype dtype, const void *data)
+{
+    switch (dtype) {
+    case STRATA_FLOAT64:
+        return *(const double *)data;
+    case STRATA_INT32:
+        return *(const int32_t *)data;
+    case STRATA_INT64:
+        return (double)*(const int64_t *)data;
+    default:
+        return *(const uint8_t *)data;
+    }
+}
+
 static void test_sums_of_every_type(void **state)
 {
     (void)state;
@@ -483,10 +497,7 @@ static void test_sums_of_every_type(void **state)
         assert_all_ok(ctx);
         strata_variable_read(one, storage);
         assert_all(memcmp(storage, on_write->value->data, 2 * strata_dtype_size(dtypes[i])) == 0);
-        double first = dtypes[i] == STRATA_FLOAT64 ? storage[0]
-                       : dtypes[i] == STRATA_INT32 ? *(int32_t *)(void *)storage
-                       : dtypes[i] == STRATA_INT64 ? (double)*(int64_t *)(void *)storage
-                                                   : *(uint8_t *)(void *)storage;
+        double first = first_value(dtypes[i], storage);
         assert_all_near(first, dtypes[i] == STRATA_BOOL ? 1 : test_ranks(), 0);
         strata__variable_free(on_write);
         strata__variable_free(one);
