@@ -1,0 +1,179 @@
+/* Pieces of matrices on their way between the members of a group while a product is formed. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mesh/panels.h"
+
+#include <limits.h>
+
+#include "base/memory.h"
+#include "mesh/sum.h"
+
+/* ScaLAPACK ships no C header. */
+void psgemm_(const char *transpose_a, const char *transpose_b, const int *m, const int *n,
+             const int *k, const float *alpha, const float *a, const int *ia, const int *ja,
+             const int *a_descriptor, const float *b, const int *ib, const int *jb,
+             const int *b_descriptor, const float *beta, float *c, const int *ic, const int *jc,
+             const int *c_descriptor);
+
+/* Scratch within a step: there is no way back, so a failure ends the job. */
+static void *scratch(strata_context *ctx, int64_t count, size_t size)
+{
+    void *memory = strata__alloc(ctx, (size_t)count * size);
+    if (!memory)
+        strata__abort(ctx, "product of matrices on the mesh");
+    return memory;
+}
+
+static MPI_Request *requests_of(strata_context *ctx, const strata__group *group)
+{
+    MPI_Request *requests = scratch(ctx, 2 * (int64_t)group->size, sizeof *requests);
+    for (int i = 0; i < 2 * group->size; i++)
+        requests[i] = MPI_REQUEST_NULL;
+    return requests;
+}
+
+/* First float and number of floats of a member's piece. */
+static strata__piece floats_of(const strata__group *group, int64_t total, int64_t width, int member)
+{
+    strata__piece piece = strata__piece_of(total, group->size, member);
+    return (strata__piece){piece.first * width, piece.count * width};
+}
+
+/* One message holds any piece that ScaLAPACK can describe. */
+static int message_size(strata_context *ctx, int64_t floats)
+{
+    if (floats > INT_MAX) {
+        strata__fail(ctx, STRATA_UNSUPPORTED,
+                     "a piece of %lld floats is too large for one message; use more rows or cols "
+                     "in the mesh",
+                     (long long)floats);
+        strata__abort(ctx, "product of matrices on the mesh");
+    }
+    return (int)floats;
+}
+
+static void receive(strata_context *ctx, const strata__group *group, float *data, int64_t floats,
+                    int from, MPI_Request *request)
+{
+    MPI_Irecv(data, message_size(ctx, floats), MPI_FLOAT, from, STRATA__TAG_PANEL, group->comm,
+              request);
+}
+
+static void dispatch(strata_context *ctx, const strata__group *group, const float *data,
+                     int64_t floats, int to, MPI_Request *request)
+{
+    MPI_Isend(data, message_size(ctx, floats), MPI_FLOAT, to, STRATA__TAG_PANEL, group->comm,
+              request);
+}
+
+/* --- pieces --- */
+
+void strata__panels_begin(strata_context *ctx, strata__axis axis, const float *own, int64_t total,
+                          int64_t width, strata__panels *panels)
+{
+    const strata__group *group = &ctx->mesh->groups[axis];
+    *panels =
+        (strata__panels){.ctx = ctx, .group = group, .total = total, .width = width, .own = own};
+    if (group->size == 1)
+        return;
+    panels->arrivals = scratch(ctx, total * width, sizeof(float));
+    panels->requests = requests_of(ctx, group);
+    strata__piece mine = floats_of(group, total, width, group->rank);
+    for (int step = 1; step < group->size; step++) {
+        int from = (group->rank + step) % group->size;
+        int to = (group->rank + group->size - step) % group->size;
+        strata__piece piece = floats_of(group, total, width, from);
+        receive(ctx, group, panels->arrivals + piece.first, piece.count, from,
+                &panels->requests[from]);
+        dispatch(ctx, group, own, mine.count, to, &panels->requests[group->size + to]);
+    }
+}
+
+const float *strata__panels_of(strata__panels *panels, int member)
+{
+    if (member == panels->group->rank)
+        return panels->own;
+    MPI_Wait(&panels->requests[member], MPI_STATUS_IGNORE);
+    return panels->arrivals + floats_of(panels->group, panels->total, panels->width, member).first;
+}
+
+void strata__panels_end(strata__panels *panels)
+{
+    if (panels->group->size == 1)
+        return;
+    MPI_Waitall(2 * panels->group->size, panels->requests, MPI_STATUSES_IGNORE);
+    strata__free(panels->ctx, panels->requests);
+    strata__free(panels->ctx, panels->arrivals);
+}
+
+/* --- parts --- */
+
+void strata__parts_begin(strata_context *ctx, strata__axis axis, int64_t total, int64_t width,
+                         strata__parts *parts)
+{
+    const strata__group *group = &ctx->mesh->groups[axis];
+    strata__piece mine = floats_of(group, total, width, group->rank);
+    *parts = (strata__parts){.ctx = ctx, .group = group, .total = total, .width = width};
+    parts->formed = scratch(ctx, total * width, sizeof(float));
+    parts->arrivals = scratch(ctx, group->size * mine.count, sizeof(float));
+    parts->requests = requests_of(ctx, group);
+    for (int from = 0; from < group->size; from++) {
+        if (from != group->rank)
+            receive(ctx, group, parts->arrivals + from * mine.count, mine.count, from,
+                    &parts->requests[from]);
+    }
+}
+
+float *strata__parts_of(strata__parts *parts, int member)
+{
+    return parts->formed + floats_of(parts->group, parts->total, parts->width, member).first;
+}
+
+void strata__parts_send(strata__parts *parts, int member)
+{
+    const strata__group *group = parts->group;
+    strata__piece piece = floats_of(group, parts->total, parts->width, member);
+    if (member != group->rank)
+        dispatch(parts->ctx, group, parts->formed + piece.first, piece.count, member,
+                 &parts->requests[group->size + member]);
+}
+
+static void add(const float *from, int64_t count, float *into)
+{
+    for (int64_t i = 0; i < count; i++)
+        into[i] += from[i];
+}
+
+void strata__parts_end(strata__parts *parts, float beta, float *piece)
+{
+    const strata__group *group = parts->group;
+    strata_context *ctx = parts->ctx;
+    MPI_Waitall(2 * group->size, parts->requests, MPI_STATUSES_IGNORE);
+    strata__piece mine = floats_of(group, parts->total, parts->width, group->rank);
+    const float **sources = scratch(ctx, group->size, sizeof *sources);
+    for (int member = 0; member < group->size; member++)
+        sources[member] = member == group->rank ? parts->formed + mine.first
+                                                : parts->arrivals + member * mine.count;
+    float *sum = beta == 0.0f ? piece : parts->formed + mine.first;
+    strata__sum_vectors(sum, sources, group->size, mine.count);
+    if (beta != 0.0f)
+        add(sum, mine.count, piece);
+    strata__free(ctx, sources);
+    strata__free(ctx, parts->requests);
+    strata__free(ctx, parts->arrivals);
+    strata__free(ctx, parts->formed);
+}
+
+/* --- PBLAS --- */
+
+void strata__pblas_product(strata_context *ctx, bool transpose_a, bool transpose_b,
+                           const strata__matrix *a, const float *a_piece, const strata__matrix *b,
+                           const float *b_piece, float beta, const strata__matrix *c,
+                           float *c_piece)
+{
+    const int one = 1, m = (int)c->n, n = (int)c->m, k = (int)(transpose_a ? a->m : a->n);
+    const float alpha = 1.0f;
+    strata__blacs(ctx);
+    psgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &m, &n, &k, &alpha, b_piece, &one,
+            &one, b->descriptor, a_piece, &one, &one, a->descriptor, &beta, c_piece, &one, &one,
+            c->descriptor);
+}
