@@ -65,7 +65,10 @@ static strata_status read_column(strata_dataset *dataset, const char *text, stra
     const char *path = split_name(text, name, sizeof name), *data;
     strata__array *array = NULL;
     strata__array_open(ctx, path, &array);
-    STRATA_TRY(strata__agree(ctx));
+    if (strata__agree(ctx) != STRATA_OK) {
+        strata__array_close(ctx, array);
+        return ctx->status;
+    }
     if (map_everywhere(ctx, array, &data)) {
         dataset->arrays[dataset->array_count++] = array;
         STRATA_TRY(strata__column_set(dataset, column, name[0] ? name : NULL, array->dtype, &array->shape, data));
