@@ -171,20 +171,21 @@ static const char *name_of(const json_t *json)
                : json_string_value(json_object_get(json, "class_name"));
 }
 
-/* Keras takes whole layers for activations. */
-static bool is_layer(const json_t *json)
+/* A name that is no class: Keras takes whole layers for activations, and code. */
+static strata_status refuse_object(strata_context *ctx, const strata__family *family,
+                                   const json_t *json, const char *name, const char *where)
 {
     const char *module = json_string_value(json_object_get(json, "module"));
-    return module && strcmp(module, "keras.layers") == 0;
-}
-
-static strata_status refuse_layer(strata_context *ctx, const strata__family *family,
-                                  const char *name, const char *where)
-{
-    return strata__fail(ctx, STRATA_UNSUPPORTED,
-                        "%s%sthe layer %.100s in place of an %s is not supported; put it behind as "
-                        "a layer of its own",
-                        WHERE(where), name, family->kind);
+    if (strcmp(name, "__lambda__") == 0)
+        return strata__fail(ctx, STRATA_UNSUPPORTED,
+                            "%s%sa Python lambda is no %s here: code in files is never run",
+                            WHERE(where), family->kind);
+    if (module && strcmp(module, "keras.layers") == 0)
+        return strata__fail(ctx, STRATA_UNSUPPORTED,
+                            "%s%sthe layer %.100s in place of an %s is not supported; put it "
+                            "behind as a layer of its own",
+                            WHERE(where), name, family->kind);
+    return refuse_name(ctx, family, name, where);
 }
 
 static strata_status from_object(strata_context *ctx, const strata__family *family,
@@ -201,8 +202,7 @@ static strata_status from_object(strata_context *ctx, const strata__family *fami
             WHERE(where), family->kind, name, strange);
     const strata__class *class = strata__family_find(family, name);
     if (!class)
-        return is_layer(json) ? refuse_layer(ctx, family, name, where)
-                              : refuse_name(ctx, family, name, where);
+        return refuse_object(ctx, family, json, name, where);
     if (json_is_string(json_object_get(json, "config")))
         return make_default(ctx, class, where, object);
     return make_called(ctx, class, json, where, object);

@@ -80,7 +80,7 @@ static const strata_layer_class *class_or_error(strata_context *ctx, const char 
     strata__fail(
         ctx, STRATA_UNSUPPORTED,
         "unknown layer class '%s'%s%s%s; a custom class is made known by strata_register_layer()",
-        name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 /* Configuration of models: to and from Keras's JSON. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include <strata/layers/core.h>
@@ -74,18 +75,27 @@ static json_t *nodes_json(const strata_model *model, const strata_layer *layer)
     return nodes;
 }
 
-static json_t *ends_json(const strata_model *model, int count, strata_tensor *const *tensors)
+static json_t *end_json(const strata_model *model, const strata_tensor *tensor)
 {
-    json_t *list = json_array();
+    const strata__graph_call *maker = tensor->origin;
+    /* Keras counts the nodes of a nested Functional from 1 here, and only here. */
+    int extra = maker->layer->class == &strata_functional_class ? 1 : 0;
+    return json_pack("[s, i, i]", maker->layer->name, node_index(model, maker) + extra,
+                     tensor->origin_index);
+}
+
+static json_t *ends_json(const strata_model *model, int count, strata_tensor *const *tensors,
+                         char *const *keys)
+{
+    json_t *ends = keys ? json_object() : json_array();
     for (int i = 0; i < count; i++) {
-        const strata__graph_call *maker = tensors[i]->origin;
-        /* Keras counts the nodes of a nested Functional from 1 here, and only here. */
-        int extra = maker->layer->class == &strata_functional_class ? 1 : 0;
-        json_array_append_new(list, json_pack("[s, i, i]", maker->layer->name,
-                                              node_index(model, maker) + extra,
-                                              tensors[i]->origin_index));
+        json_t *end = end_json(model, tensors[i]);
+        if (keys)
+            json_object_set_new(ends, keys[i], end);
+        else
+            json_array_append_new(ends, end);
     }
-    return list;
+    return ends;
 }
 
 static json_t *functional_config(strata_model *model)
@@ -100,8 +110,9 @@ static json_t *functional_config(strata_model *model)
     }
     return json_pack("{s:s, s:b, s:o, s:o, s:o}", "name", model->layer->name, "trainable",
                      model->layer->trainable, "layers", layers, "input_layers",
-                     ends_json(model, model->input_count, model->inputs), "output_layers",
-                     ends_json(model, model->output_count, model->outputs));
+                     ends_json(model, model->input_count, model->inputs, model->input_keys),
+                     "output_layers",
+                     ends_json(model, model->output_count, model->outputs, model->output_keys));
 }
 
 static json_t *sequential_config(strata_model *model)
@@ -333,22 +344,13 @@ static strata_status make_calls(reading *r)
     return waiting ? damaged(r, "a call that waits for itself", waiting->name) : STRATA_OK;
 }
 
-/* input_layers and output_layers: [["x", 0, 0], …], a flat ["x", 0, 0], or {"name": ["x", 0, 0],
- * …}. New reference. */
-static json_t *ends_as_list(const json_t *given)
-{
-    if (json_is_string(json_array_get(given, 0)))
-        return json_pack("[O]", given);
-    json_t *list = json_array(), *value;
-    const char *key;
-    size_t i;
-    if (json_is_object(given)) {
-        json_object_foreach((json_t *)(uintptr_t)given, key, value) json_array_append(list, value);
-    } else {
-        json_array_foreach(given, i, value) json_array_append(list, value);
-    }
-    return list;
-}
+/* Inputs or outputs of a model, in Keras's order: that of the list, or that of the sorted keys. */
+typedef struct ends {
+    int count;
+    bool named;
+    const char *keys[STRATA__MOST_INPUTS]; /* when named */
+    strata_tensor *tensors[STRATA__MOST_INPUTS];
+} ends;
 
 static strata_status read_end(reading *r, const json_t *item, strata_tensor **tensor)
 {
@@ -363,24 +365,50 @@ static strata_status read_end(reading *r, const json_t *item, strata_tensor **te
                         : damaged(r, "an input or output that is not there", e ? e->name : NULL);
 }
 
-static strata_status read_ends(reading *r, const json_t *given, strata_tensor **tensors, int *count)
+static int by_key(const void *a, const void *b)
 {
-    json_t *list = ends_as_list(given), *item;
-    size_t size = json_array_size(list), i;
-    strata_status status = STRATA_OK;
-    *count = (int)size;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void sort_keys(const json_t *given, ends *e)
+{
+    const char *key;
+    json_t *value;
+    int count = 0;
+    json_object_foreach((json_t *)(uintptr_t)given, key, value) e->keys[count++] = key;
+    qsort(e->keys, (size_t)count, sizeof *e->keys, by_key);
+}
+
+/* input_layers and output_layers: [["x", 0, 0], …], a flat ["x", 0, 0], or {"key": ["x", 0, 0], …}.
+ */
+static strata_status read_ends(reading *r, const json_t *given, ends *e)
+{
+    bool flat = json_is_string(json_array_get(given, 0));
+    e->named = json_is_object(given);
+    size_t size = flat ? 1 : e->named ? json_object_size(given) : json_array_size(given);
     if (size == 0 || size > STRATA__MOST_INPUTS)
-        status = strata__fail(
+        return strata__fail(
             r->ctx, STRATA_UNSUPPORTED,
             "configuration of model '%s': input_layers and output_layers must name 1 to %d tensors",
             r->model, STRATA__MOST_INPUTS);
-    json_array_foreach(list, i, item)
-    {
-        if (status == STRATA_OK)
-            status = read_end(r, item, &tensors[i]);
+    if (e->named)
+        sort_keys(given, e);
+    for (e->count = 0; e->count < (int)size; e->count++) {
+        const json_t *item = flat       ? given
+                             : e->named ? json_object_get(given, e->keys[e->count])
+                                        : json_array_get(given, (size_t)e->count);
+        STRATA_TRY(read_end(r, item, &e->tensors[e->count]));
     }
-    json_decref(list);
-    return status;
+    return STRATA_OK;
+}
+
+/* A dictionary stays one when the model is written again. */
+static char **kept_keys(strata_context *ctx, const ends *e)
+{
+    char **keys = e->named ? strata__calloc(ctx, (size_t)e->count, sizeof *keys) : NULL;
+    for (int i = 0; keys && i < e->count; i++)
+        keys[i] = strata__strdup(ctx, e->keys[i]);
+    return keys;
 }
 
 static strata_status read_layers(reading *r, const json_t *layers)
@@ -401,15 +429,19 @@ static strata_status read_layers(reading *r, const json_t *layers)
 static strata_model *functional_from(strata_context *ctx, const json_t *config, const char *name)
 {
     reading r = {.ctx = ctx, .model = name};
-    strata_tensor *inputs[STRATA__MOST_INPUTS], *outputs[STRATA__MOST_INPUTS];
-    int input_count, output_count;
+    ends inputs, outputs;
     strata_model *model = NULL;
     if (read_layers(&r, json_object_get(config, "layers")) == STRATA_OK &&
-        read_ends(&r, json_object_get(config, "input_layers"), inputs, &input_count) == STRATA_OK &&
-        read_ends(&r, json_object_get(config, "output_layers"), outputs, &output_count) ==
-            STRATA_OK)
-        model = strata_functional_from(&(strata_functional_options){
-            .inputs = {input_count, inputs}, .outputs = {output_count, outputs}, .name = name});
+        read_ends(&r, json_object_get(config, "input_layers"), &inputs) == STRATA_OK &&
+        read_ends(&r, json_object_get(config, "output_layers"), &outputs) == STRATA_OK)
+        model = strata_functional_from(
+            &(strata_functional_options){.inputs = {inputs.count, inputs.tensors},
+                                         .outputs = {outputs.count, outputs.tensors},
+                                         .name = name});
+    if (model) {
+        model->input_keys = kept_keys(ctx, &inputs);
+        model->output_keys = kept_keys(ctx, &outputs);
+    }
     strata__free(ctx, r.entries);
     return model;
 }

@@ -193,6 +193,13 @@ strata_status strata__graph_make(strata_model *model)
     return status;
 }
 
+static void free_keys(strata_context *ctx, int count, char **keys)
+{
+    for (int i = 0; keys && i < count; i++)
+        strata__free(ctx, keys[i]);
+    strata__free(ctx, keys);
+}
+
 void strata__graph_free(strata_model *model)
 {
     strata_context *ctx = model->ctx;
@@ -207,10 +214,13 @@ void strata__graph_free(strata_model *model)
         strata_tensor_release(model->inputs[i]);
     for (int i = 0; i < model->output_count; i++)
         strata_tensor_release(model->outputs[i]);
+    free_keys(ctx, model->input_count, model->input_keys);
+    free_keys(ctx, model->output_count, model->output_keys);
     strata__free(ctx, model->inputs);
     strata__free(ctx, model->outputs);
     model->steps = NULL;
     model->input_slots = model->output_slots = NULL;
     model->inputs = model->outputs = NULL;
+    model->input_keys = model->output_keys = NULL;
     model->step_count = model->slot_count = model->input_count = model->output_count = 0;
 }

@@ -27,26 +27,34 @@ strata_model *strata__model_of(const strata_layer *layer)
 
 /* --- running --- */
 
+static strata_tensor *reshaped(strata_tensor *x, const strata_shape *shape)
+{
+    strata_shape target = {.rank = shape->rank - 1};
+    memcpy(target.dims, shape->dims + 1, (size_t)target.rank * sizeof *target.dims);
+    return strata_ops_reshape(x, target);
+}
+
 /* Keras lets (batch,) stand for (batch, 1) and the other way round. */
 static strata_tensor *fit_rank(strata_tensor *x, const strata_shape *wanted)
 {
     if (x->shape.rank + 1 == wanted->rank && strata__last(wanted) == 1) {
         strata_shape shape = x->shape;
         shape.dims[shape.rank++] = 1;
-        return strata__tensor_view(x, &shape);
+        return reshaped(x, &shape);
     }
     if (x->shape.rank == wanted->rank + 1 && strata__last(&x->shape) == 1) {
         strata_shape shape = x->shape;
         shape.rank--;
-        return strata__tensor_view(x, &shape);
+        return reshaped(x, &shape);
     }
     return x;
 }
 
+/* The batch axis may differ: a fixed batch size of an Input binds nobody, as in Keras. */
 static bool shapes_fit(const strata_shape *given, const strata_shape *wanted)
 {
     bool fits = given->rank == wanted->rank;
-    for (int i = 0; fits && i < given->rank; i++)
+    for (int i = 1; fits && i < given->rank; i++)
         fits = wanted->dims[i] == STRATA_NONE || given->dims[i] == STRATA_NONE ||
                given->dims[i] == wanted->dims[i];
     return fits;
@@ -61,14 +69,18 @@ static strata_tensor *fit_input(strata_model *model, int index, strata_tensor *x
     if (!shapes_fit(&fitted->shape, &wanted->shape)) {
         char given[STRATA__SHAPE_TEXT], expected[STRATA__SHAPE_TEXT];
         strata__fail(model->ctx, STRATA_INVALID,
-                     "Input %d of model '%s' ('%s') is incompatible with it: expected shape=%s, "
-                     "found shape=%s",
-                     index, model->layer->name, strata_tensor_layer(wanted)->name,
+                     "Input %d with name '%s' of layer '%s' is incompatible with the layer: "
+                     "expected shape=%s, found shape=%s",
+                     index, strata_tensor_layer(wanted)->name, model->layer->name,
                      strata__shape_text(&wanted->shape, expected),
                      strata__shape_text(&x->shape, given));
         return NULL;
     }
-    return fitted->dtype == wanted->dtype ? fitted : strata_ops_cast(fitted, wanted->dtype);
+    if (fitted->dtype == wanted->dtype)
+        return fitted;
+    strata_tensor *cast = strata_ops_cast(fitted, wanted->dtype);
+    strata_tensor_set_mask(cast, fitted->mask);
+    return cast;
 }
 
 static strata_status run_step(const strata__graph_step *step, strata_tensor **values)
@@ -102,6 +114,10 @@ static strata_status call_many(strata_layer *layer, const strata_call *call,
                                strata_tensor **outputs)
 {
     strata_model *model = ((state *)layer->state)->model;
+    if (!model)
+        return strata__fail(layer->ctx, STRATA_INVALID,
+                            "model '%s' has been freed with strata_model_free() and is called",
+                            layer->name);
     STRATA_TRY(strata__model_ready(model));
     if (call->count != model->input_count)
         return strata__fail(model->ctx, STRATA_INVALID,

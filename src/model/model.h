@@ -28,6 +28,7 @@ struct strata_model {
     strata_tensor *top;  /* Sequential: output of the last layer so far, or NULL */
     int input_count, output_count;
     strata_tensor **inputs, **outputs; /* symbolic; kept */
+    char **input_keys, **output_keys;  /* of dictionaries in a file; NULL: lists */
     int step_count, slot_count;
     strata__graph_step *steps; /* in an order in which they can run */
     int *input_slots, *output_slots;

@@ -70,6 +70,22 @@ static bool on_read(const strata_variable *variable)
     return variable->synchronization == STRATA_SYNCHRONIZATION_ON_READ;
 }
 
+/* In double, so that the mean of equal values is that value: what a file holds is what was written to
+ * it. There is no way back from memory that is short on one rank. */
+static void mean_of_floats(const strata_variable *variable, float *piece)
+{
+    strata_context *ctx = variable->ctx;
+    double *sums = strata__alloc(ctx, (size_t)variable->count * sizeof *sums);
+    if (!sums)
+        strata__abort(ctx, "aggregating a variable");
+    for (int64_t i = 0; i < variable->count; i++)
+        sums[i] = piece[i];
+    strata__sum(ctx, variable->replicas, sums, variable->count, STRATA_FLOAT64);
+    for (int64_t i = 0; i < variable->count; i++)
+        piece[i] = (float)(sums[i] / strata__variable_replicas(variable));
+    strata__free(ctx, sums);
+}
+
 /* Of the replicas' values of this rank's piece; at least two replicas, and not NONE. */
 static void aggregate(const strata_variable *variable, void *piece)
 {
@@ -77,6 +93,10 @@ static void aggregate(const strata_variable *variable, void *piece)
     if (variable->aggregation == STRATA_AGGREGATION_ONLY_FIRST_REPLICA) {
         strata__broadcast(ctx, variable->replicas, 0, piece,
                           variable->count * (int64_t)strata_dtype_size(variable->dtype));
+        return;
+    }
+    if (variable->aggregation == STRATA_AGGREGATION_MEAN && variable->dtype == STRATA_FLOAT32) {
+        mean_of_floats(variable, piece);
         return;
     }
     strata__sum(ctx, variable->replicas, piece, variable->count, variable->dtype);

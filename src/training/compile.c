@@ -238,22 +238,37 @@ static strata_status arrange_logs(strata__trainer *trainer)
 
 /* --- as Keras writes it --- */
 
-/* One for all outputs stays one; lists and dictionaries become a list. */
+static bool is_dictionary(const json_t *given)
+{
+    return json_is_object(given) && !json_object_get(given, "class_name");
+}
+
+/* What was given for the outputs by name is written by name: Keras does not take lists for dictionaries of outputs. */
+static void put_entry(json_t *entries, const strata__target *target, json_t *entry)
+{
+    if (json_is_object(entries))
+        json_object_set_new(entries, target->name, entry);
+    else
+        json_array_append_new(entries, entry);
+}
+
+/* One for all outputs stays one. */
 static json_t *losses_json(const strata__trainer *trainer, const json_t *given)
 {
     bool one = json_is_string(given) || json_object_get(given, "class_name");
     if (one && trainer->targets[0].loss)
         return strata__loss_to_json(trainer->targets[0].loss);
-    json_t *list = json_array();
-    for (int i = 0; i < trainer->target_count; i++)
-        json_array_append_new(list, trainer->targets[i].loss ? strata__loss_to_json(trainer->targets[i].loss)
-                                                             : json_null());
-    return list;
+    json_t *losses = is_dictionary(given) ? json_object() : json_array();
+    for (int i = 0; i < trainer->target_count; i++) {
+        const strata__target *target = &trainer->targets[i];
+        put_entry(losses, target, target->loss ? strata__loss_to_json(target->loss) : json_null());
+    }
+    return losses;
 }
 
-static json_t *metrics_json(const strata__trainer *trainer, bool weighted)
+static json_t *metrics_json(const strata__trainer *trainer, const json_t *given, bool weighted)
 {
-    json_t *outputs = json_array();
+    json_t *outputs = is_dictionary(given) ? json_object() : json_array();
     bool any = false;
     for (int i = 0; i < trainer->target_count; i++) {
         const strata__target *target = &trainer->targets[i];
@@ -261,11 +276,12 @@ static json_t *metrics_json(const strata__trainer *trainer, bool weighted)
         json_t *list = json_array();
         for (int m = 0; m < count; m++)
             json_array_append_new(list, strata__metric_to_json(weighted ? target->weighted[m] : target->metrics[m]));
-        json_array_append_new(outputs, list);
+        put_entry(outputs, target, list);
         any |= count > 0;
     }
+    bool alone = trainer->target_count == 1 && json_is_array(outputs);
     json_t *result = !any ? json_null()
-                     : trainer->target_count == 1 ? json_incref(json_array_get(outputs, 0))
+                     : alone ? json_incref(json_array_get(outputs, 0))
                                                   : json_incref(outputs);
     json_decref(outputs);
     return result;
@@ -277,8 +293,9 @@ static json_t *config_json(const strata__trainer *trainer, const json_t *given)
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:b}", "optimizer",
                      strata__optimizer_to_json(trainer->optimizer), "loss",
                      losses_of(trainer) ? losses_json(trainer, json_object_get(given, "loss")) : json_null(), "loss_weights",
-                     weights ? json_deep_copy(weights) : json_null(), "metrics", metrics_json(trainer, false),
-                     "weighted_metrics", metrics_json(trainer, true), "run_eagerly", 0, "steps_per_execution", 1,
+                     weights ? json_deep_copy(weights) : json_null(), "metrics",
+                     metrics_json(trainer, json_object_get(given, "metrics"), false), "weighted_metrics",
+                     metrics_json(trainer, json_object_get(given, "weighted_metrics"), true), "run_eagerly", 0, "steps_per_execution", 1,
                      "jit_compile", 0);
 }
 
@@ -337,7 +354,8 @@ static strata_status fill(strata__trainer *trainer, const json_t *config)
         STRATA_TRY(read_optimizer(trainer, config));
     for (int i = 0; i < model->output_count; i++) {
         strata__target *target = &trainer->targets[i];
-        target->name = strata_tensor_layer(model->outputs[i])->name;
+        target->name = model->output_keys ? model->output_keys[i]
+                                          : strata_tensor_layer(model->outputs[i])->name;
         STRATA_TRY(read_loss(trainer, i, json_object_get(config, "loss"), json_object_get(config, "loss_weights")));
         STRATA_TRY(read_metrics(trainer, i, json_object_get(config, "metrics"), &target->metric_count, target->metrics));
         STRATA_TRY(read_metrics(trainer, i, json_object_get(config, "weighted_metrics"), &target->weighted_count,
