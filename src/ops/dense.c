@@ -7,252 +7,223 @@
 #include "ops/activation.h"
 #include "ops/batch.h"
 #include "ops/gemm.h"
+#include "ops/matmul.h"
+#include "ops/threads.h"
 
-/* --- kernels on rows --- */
+/* --- bias and activation, in one pass over the result --- */
+
+/* Floats at a time: the activation finds them in the nearest cache. */
+enum { TILE = 4096 };
+
+typedef struct finish {
+    const strata__pointwise *function; /* NULL: none is fused */
+    const void *arguments;
+    const float *bias; /* (n) or NULL */
+    int64_t n;
+    float *y; /* (rows × n) */
+} finish;
 
 STRATA__VECTOR static void add_bias(float *y, const float *bias, int64_t rows, int64_t n)
 {
     for (int64_t i = 0; i < rows; i++) {
-        float *row = y + i * n;
+#pragma omp simd
         for (int64_t j = 0; j < n; j++)
-            row[j] += bias[j];
+            y[i * n + j] += bias[j];
     }
 }
 
-STRATA__VECTOR static void add_bias_relu(float *y, const float *bias, int64_t rows, int64_t n)
+static void finish_rows(const void *user, int64_t first, int64_t count)
 {
-    for (int64_t i = 0; i < rows; i++) {
-        float *row = y + i * n;
-        for (int64_t j = 0; j < n; j++) {
-            float value = row[j] + bias[j];
-            row[j] = value > 0.0f ? value : 0.0f;
-        }
-    }
-}
-
-STRATA__VECTOR static void relu_rows(float *y, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        y[i] = y[i] > 0.0f ? y[i] : 0.0f;
-}
-
-/* dz = dy where y > 0, and db += Σ dz, in one pass; a part, as everything that sums over the batch
- * (ops/batch.h). dz may be dy. */
-STRATA__VECTOR static void relu_gradient(const float *y, const float *dy, float *dz, int64_t rows,
-                                         int64_t n, float *db)
-{
-    for (int64_t i = 0; i < rows; i++) {
-        const float *y_row = y + i * n, *dy_row = dy + i * n;
-        float *dz_row = dz + i * n;
-        for (int64_t j = 0; j < n; j++) {
-            float value = y_row[j] > 0.0f ? dy_row[j] : 0.0f;
-            dz_row[j] = value;
-            db[j] += value;
-        }
+    const finish *f = user;
+    int64_t height = TILE / (f->n + 1) + 1, end = first + count;
+    for (int64_t row = first; row < end; row += height) {
+        int64_t rows = end - row < height ? end - row : height;
+        float *tile = f->y + row * f->n;
+        if (f->bias)
+            add_bias(tile, f->bias, rows, f->n);
+        if (f->function)
+            f->function->value(f->arguments, rows * f->n, tile, tile);
     }
 }
 
 /* --- a product --- */
 
-/* What the gradient needs besides the tensors. */
+/*
+ * x (rows × k)·kernel (k × n). A kernel is whole and the product local, or it lies on the model
+ * grid with k over rows and n over cols, and then so do x and y.
+ */
 typedef struct saved {
-    bool relu;     /* fused into y */
-    bool gathered; /* x was split over cols and gathered: the gradient wants it whole again */
+    int64_t rows, k, n;  /* of this rank's y, and all of k */
+    strata__matrix x, y; /* on the grid */
+    const strata__pointwise *function;
+    _Alignas(16) char arguments[]; /* of the function */
 } saved;
 
-/* The kernel's rows from all ranks of the grid's column: (k × own n), in the pool; the kernel's own
- * memory when it is not cut. */
-static float *gather_kernel(strata_tensor *kernel, int64_t k, int64_t n, bool *owned)
-{
-    strata_context *ctx = kernel->ctx;
-    *owned = kernel->matrix && ctx->mesh->rows > 1;
-    if (!*owned)
-        return kernel->data;
-    float *whole = strata__alloc(ctx, (size_t)(k * n) * sizeof *whole);
-    if (whole)
-        strata__gather_rows(ctx, STRATA__ROWS, kernel->data, whole, k, n);
-    return whole;
-}
-
-/* dW = xᵀ·dz. A cut kernel's part goes to the ranks of the column: each keeps the sum of its rows.
+/*
+ * (samples…) × features as a matrix on this model grid, which has the samples of its rows. What is
+ * no batch is on every row of the mesh, and counts as so many rows of samples.
  */
-static void kernel_gradient(strata_tensor *kernel, const float *x, const float *dz, int64_t rows,
-                            int64_t k, int64_t n)
+static strata_status describe(const char *who, const strata_tensor *x, strata__matrix *matrix)
 {
-    strata_context *ctx = kernel->ctx;
-    float beta;
-    float *into = strata__gradient_into(kernel, &beta);
-    if (!into)
-        return;
-    if (!kernel->matrix || ctx->mesh->rows == 1) {
-        strata__batch_product_part(ctx, x, dz, rows, k, n, beta, into);
-        return;
+    const strata__mesh *mesh = x->ctx->mesh;
+    int64_t block = strata__local_rows(x), m = block * mesh->rows;
+    if (x->layout.batch) {
+        int64_t inner = strata__product(&x->shape, 1, x->shape.rank - 1);
+        int64_t own = strata__piece_of(x->shape.dims[0], mesh->data * mesh->rows, 0).count;
+        int64_t rest = x->shape.dims[0] - own * mesh->rows * mesh->data_index;
+        int64_t samples = rest < own * mesh->rows ? rest : own * mesh->rows;
+        block = own * inner;
+        m = samples > 0 ? samples * inner : 0;
     }
-    int64_t own = kernel->matrix->local_m * n;
-    float *whole = strata__alloc(ctx, (size_t)(k * n + own) * sizeof *whole);
-    if (!whole)
-        return;
-    strata__batch_product_part(ctx, x, dz, rows, k, n, 0.0f, whole);
-    float *piece = beta == 0.0f ? into : whole + k * n;
-    strata__scatter_sum_rows(ctx, STRATA__ROWS, whole, piece, k, n);
-    for (int64_t i = 0; beta != 0.0f && i < own; i++)
-        into[i] += piece[i];
-    strata__free(ctx, whole);
+    return strata__matrix_describe(x->ctx, who, m, strata__last(&x->shape), block, 0, matrix);
 }
 
-/* dx = dz·Wᵀ: with columns of W on several ranks a sum over them, of which a split x wants its own
- * columns. */
-static void input_gradient(strata_tensor *x, strata_tensor *kernel, const float *dz, int64_t rows,
-                           int64_t k, int64_t n)
+static strata__grid_matrix on_grid(const strata__matrix *matrix, const strata_tensor *tensor,
+                                   const float *piece)
+{
+    return (strata__grid_matrix){.matrix = matrix,
+                                 .piece = (float *)(uintptr_t)piece,
+                                 .whole = !tensor->matrix && !tensor->layout.split};
+}
+
+static void multiply(const saved *s, const strata_tensor *x, const strata_tensor *kernel,
+                     strata_tensor *y)
 {
     strata_context *ctx = x->ctx;
-    if (!strata__wants(x))
-        return;
-    bool owned;
-    float *w = gather_kernel(kernel, k, n, &owned);
-    if (!w)
-        return;
-    float beta;
-    bool partial = kernel->matrix && ctx->mesh->cols > 1;
-    if (!partial) {
-        float *into = strata__gradient_into(x, &beta);
-        if (into)
-            strata__gemm(ctx, false, true, rows, k, n, dz, n, w, n, beta, into, k);
-    } else {
-        strata_tensor *dx = strata__tensor_like(x);
-        float *sum = x->layout.split ? strata__alloc(ctx, (size_t)(rows * k) * sizeof *sum)
-                     : dx            ? dx->data
-                                     : NULL;
-        if (dx && sum) {
-            strata__gemm(ctx, false, true, rows, k, n, dz, n, w, n, 0.0f, sum, k);
-            if (x->layout.split)
-                strata__scatter_sum_columns(ctx, STRATA__COLS, sum, dx->data, rows, k);
-            else
-                strata__sum(ctx, STRATA__COLS, sum, rows * k, STRATA_FLOAT32);
-            strata__gradient_give(x, dx);
-        }
-        if (x->layout.split)
-            strata__free(ctx, sum);
-    }
-    if (owned)
-        strata__free(ctx, w);
+    if (kernel->matrix)
+        strata__matmul(ctx, STRATA__PLAIN, on_grid(&s->x, x, x->data),
+                       on_grid(kernel->matrix, kernel, kernel->data), 0.0f,
+                       on_grid(&s->y, y, y->data));
+    else
+        strata__gemm(ctx, false, false, s->rows, s->n, s->k, x->data, s->k, kernel->data, s->n,
+                     0.0f, y->data, s->n);
 }
 
-/* db = Σ dz, and through a fused relu dz = dy where y > 0: then in dy's own memory if nobody else
- * reads it. */
-static const float *through_activation(strata__node *node, int64_t rows, int64_t n,
-                                       strata_tensor **scratch)
+/* dx = dz·Wᵀ */
+static void input_gradient(const saved *s, strata_tensor *x, const strata_tensor *kernel,
+                           const strata_tensor *y, const float *dz)
 {
-    const saved *s = node->saved;
-    strata_tensor *dy = node->outputs[0]->gradient, *bias = node->inputs[2];
-    strata_context *ctx = dy->ctx;
-    float beta = 0;
-    float *db = strata__gradient_into(bias, &beta);
-    if (!s->relu) {
-        if (db)
-            strata__batch_sum_part(dy->data, rows, n, beta, db);
+    float beta, *dx = strata__gradient_into(x, &beta);
+    if (dx && kernel->matrix)
+        strata__matmul(x->ctx, STRATA__B_TRANSPOSED, on_grid(&s->y, y, dz),
+                       on_grid(kernel->matrix, kernel, kernel->data), beta, on_grid(&s->x, x, dx));
+    else if (dx)
+        strata__gemm(x->ctx, false, true, s->rows, s->k, s->n, dz, s->n, kernel->data, s->n, beta,
+                     dx, s->k);
+}
+
+/* dW = xᵀ·dz. A part; on the grid its rows are summed along the columns of the mesh. */
+static void kernel_gradient(const saved *s, const strata_tensor *x, strata_tensor *kernel,
+                            const strata_tensor *y, const float *dz)
+{
+    float beta, *dw = strata__gradient_into(kernel, &beta);
+    if (dw && kernel->matrix)
+        strata__matmul(x->ctx, STRATA__A_TRANSPOSED, on_grid(&s->x, x, x->data),
+                       on_grid(&s->y, y, dz), beta, on_grid(kernel->matrix, kernel, dw));
+    else if (dw)
+        strata__batch_product_part(x->ctx, x->data, dz, s->rows, s->k, s->n, beta, dw);
+}
+
+/* dz, the gradient before a fused activation: in dy's own memory if nobody else reads it, else in
+ * `own`, to be freed. */
+static const float *before_activation(const saved *s, const strata_tensor *y, float **own)
+{
+    const strata_tensor *dy = y->gradient;
+    int64_t count = s->rows * s->n;
+    *own = NULL;
+    if (!s->function)
         return dy->data;
-    }
-    float *unused = db ? NULL : strata__alloc(ctx, (size_t)n * sizeof *unused);
-    *scratch = dy->buffer->references == 1 ? dy : strata__tensor_like(node->outputs[0]);
-    if (db && beta == 0.0f)
-        memset(db, 0, (size_t)n * sizeof *db);
-    if (unused)
-        memset(unused, 0, (size_t)n * sizeof *unused);
-    if (*scratch && (db || unused))
-        relu_gradient(node->outputs[0]->data, dy->data, (*scratch)->data, rows, n,
-                      db ? db : unused);
-    strata__free(ctx, unused);
-    return *scratch ? (*scratch)->data : NULL;
+    if (dy->buffer->references > 1)
+        *own = strata__alloc(y->ctx, (size_t)count * sizeof **own);
+    float *dz = dy->buffer->references > 1 ? *own : dy->data;
+    if (!dz)
+        strata__abort(y->ctx, "gradient of a dense product");
+    strata__pointwise_gradient(s->function, s->arguments, count, y->data, y->data, dy->data, 0.0f,
+                               dz);
+    return dz;
 }
 
 static void gradient(strata_context *ctx, strata__node *node)
 {
     const saved *s = node->saved;
-    strata_tensor *x = node->inputs[0], *kernel = node->inputs[1], *scratch = NULL;
-    int64_t rows = strata__local_rows(node->outputs[0]);
-    int64_t n = strata__last(&node->outputs[0]->local), k = strata__last(&x->shape);
-    const float *dz = through_activation(node, rows, n, &scratch);
-    if (!dz)
-        return;
-    const float *whole = x->data;
-    float *again = NULL;
-    if (s->gathered) {
-        again = strata__alloc(ctx, (size_t)(rows * k) * sizeof *again);
-        if (!again)
-            return;
-        strata__gather_columns(ctx, STRATA__COLS, x->data, again, rows, k);
-        whole = again;
-    }
-    kernel_gradient(kernel, whole, dz, rows, k, n);
-    strata__free(ctx, again);
-    input_gradient(x, kernel, dz, rows, k, n);
+    strata_tensor *x = node->inputs[0], *kernel = node->inputs[1], *bias = node->inputs[2];
+    const strata_tensor *y = node->outputs[0];
+    float *own;
+    const float *dz = before_activation(s, y, &own);
+    float beta, *db = strata__gradient_into(bias, &beta);
+    if (db)
+        strata__batch_sum_part(dz, s->rows, s->n, beta, db);
+    kernel_gradient(s, x, kernel, y, dz);
+    input_gradient(s, x, kernel, y, dz);
+    strata__free(ctx, own);
 }
 
-static void finish_rows(float *y, const strata_tensor *bias, bool relu, int64_t rows, int64_t n)
-{
-    if (bias && relu)
-        add_bias_relu(y, bias->data, rows, n);
-    else if (bias)
-        add_bias(y, bias->data, rows, n);
-    else if (relu)
-        relu_rows(y, rows * n);
-}
+/* --- the operation --- */
 
-/* y (rows × own n) = x (rows × k)·W (k × own n); x whole. */
-static bool multiply(strata_tensor *y, const float *x, strata_tensor *kernel, int64_t rows,
-                     int64_t k)
+static strata_tensor *result_for(const strata_tensor *x, const strata_tensor *kernel)
 {
-    int64_t n = strata__last(&y->local);
-    bool owned;
-    float *w = gather_kernel(kernel, k, n, &owned);
-    if (!w)
-        return false;
-    strata__gemm(y->ctx, false, false, rows, n, k, x, k, w, n, 0.0f, y->data, n);
-    if (owned)
-        strata__free(y->ctx, w);
-    return true;
-}
-
-static strata_tensor *product(strata_tensor *x, strata_tensor *kernel, strata_tensor *bias,
-                              bool relu)
-{
-    strata_context *ctx = x->ctx;
     strata_shape shape = x->shape;
+    strata__layout layout = {.batch = x->layout.batch};
     shape.dims[shape.rank - 1] = strata__last(&kernel->shape);
-    bool cut = kernel->matrix != NULL;
-    strata__layout layout = {.batch = x->layout.batch, .split = cut && ctx->mesh->cols > 1};
-    strata_tensor *y = x->symbolic ? strata__tensor_shaped(x, STRATA_FLOAT32, &shape)
-                                   : strata__tensor_new(ctx, STRATA_FLOAT32, &shape, layout);
+    if (x->symbolic)
+        return strata__tensor_symbolic(x->ctx, STRATA_FLOAT32, &shape, layout);
+    layout.split = kernel->matrix && x->ctx->mesh->cols > 1;
+    return strata__tensor_new(x->ctx, STRATA_FLOAT32, &shape, layout);
+}
+
+static void record(const saved *s, const strata__object *activation, strata_tensor *const *inputs,
+                   strata_tensor *y)
+{
+    size_t size = s->function ? activation->class->config_size : 0;
+    strata__node *node =
+        strata__record(y->ctx, "dense", gradient, 3, inputs, 1, &y, sizeof *s + size);
+    if (!node)
+        return;
+    saved *kept = node->saved;
+    *kept = *s;
+    if (size)
+        memcpy(kept->arguments, activation->config, size);
+}
+
+/* x whole or split, kernel whole or on the grid. */
+static strata_tensor *product(const char *who, strata_tensor *x, strata_tensor *kernel,
+                              strata_tensor *bias, const strata__object *activation)
+{
+    const strata__pointwise *function = strata__activation_fused(activation);
+    strata_tensor *y = x ? result_for(x, kernel) : NULL;
     if (!y || y->symbolic)
         return y;
-    strata_tensor *whole = x;
-    if (x->layout.split) { /* gathered for this product only: the tape keeps the piece */
-        strata__tape *tape = strata__tape_pause(ctx);
-        whole = strata__whole(x);
-        strata__tape_resume(ctx, tape);
-    }
-    int64_t rows = strata__local_rows(x), k = strata__last(&x->shape);
-    if (!whole || !multiply(y, whole->data, kernel, rows, k))
+    bias = y->layout.split ? strata__split(bias) : strata__whole(bias);
+    saved s = {.rows = strata__local_rows(x),
+               .k = strata__last(&x->shape),
+               .n = strata__last(&y->local),
+               .function = function};
+    if (kernel->matrix &&
+        (describe(who, x, &s.x) != STRATA_OK || describe(who, y, &s.y) != STRATA_OK))
         return NULL;
-    finish_rows(y->data, bias, relu, rows, strata__last(&y->local));
-    strata_tensor *inputs[] = {x, kernel, bias};
-    strata__node *node = strata__record(ctx, "dense", gradient, 3, inputs, 1, &y, sizeof(saved));
-    if (node)
-        *(saved *)node->saved = (saved){.relu = relu, .gathered = x->layout.split};
+    multiply(&s, x, kernel, y);
+    finish f = {.function = function,
+                .arguments = function ? activation->config : NULL,
+                .bias = bias ? bias->data : NULL,
+                .n = s.n,
+                .y = y->data};
+    if (f.bias || f.function)
+        strata__on_threads(s.rows, s.n, finish_rows, &f);
+    record(&s, activation, (strata_tensor *[]){x, kernel, bias}, y);
     return y;
 }
 
 static bool operands_fit(const char *who, const strata_tensor *x, const strata_tensor *kernel)
 {
     char ours[STRATA__SHAPE_TEXT], theirs[STRATA__SHAPE_TEXT];
+    if (!strata__is_float(who, x) || !strata__is_float(who, kernel))
+        return false;
     if (x->shape.rank >= 1 && kernel->shape.rank == 2 &&
-        strata__last(&x->shape) == kernel->shape.dims[0] && x->dtype == STRATA_FLOAT32)
+        strata__last(&x->shape) == kernel->shape.dims[0])
         return true;
     strata__fail(x->ctx, STRATA_INVALID,
-                 "%s: %s input of shape %s cannot be multiplied by a kernel of shape %s", who,
-                 strata_dtype_name(x->dtype), strata__shape_text(&x->shape, ours),
-                 strata__shape_text(&kernel->shape, theirs));
+                 "%s: an input of shape %s cannot be multiplied by a kernel of shape %s", who,
+                 strata__shape_text(&x->shape, ours), strata__shape_text(&kernel->shape, theirs));
     return false;
 }
 
@@ -263,9 +234,8 @@ strata_tensor *strata__dense(const char *who, strata_tensor *x, strata_tensor *k
         return NULL;
     if (!kernel->matrix)
         x = strata__whole(x);
-    bool relu = strata__activation_is_relu(activation);
-    strata_tensor *y = product(x, kernel, bias, relu);
-    if (relu || !y)
+    strata_tensor *y = product(who, x, kernel, bias, activation);
+    if (!y || strata__activation_fused(activation))
         return y;
     if (!strata__activation_local(activation, y->shape.rank))
         y = strata__whole(y);
@@ -275,7 +245,5 @@ strata_tensor *strata__dense(const char *who, strata_tensor *x, strata_tensor *k
 strata_tensor *strata_ops_matmul(strata_tensor *x, strata_tensor *w)
 {
     static const strata__object linear = {0};
-    if (!x || !w)
-        return NULL;
     return strata__dense("matmul", x, w, NULL, &linear);
 }
