@@ -79,9 +79,11 @@ static json_t *options_json(const strata_compile_options *options, int outputs)
 /* What the options leave open stays as the model was compiled. */
 static void keep_compiled(json_t *config, const json_t *compiled)
 {
-    static const char *const keys[] = {"loss", "loss_weights", "metrics", "weighted_metrics"};
+    static const char *const keys[] = {"loss",        "loss_weights",        "metrics",    "weighted_metrics",
+                                       "run_eagerly", "steps_per_execution", "jit_compile"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        if (json_is_null(json_object_get(config, keys[i])))
+        const json_t *given = json_object_get(config, keys[i]);
+        if (!given || json_is_null(given))
             json_object_set(config, keys[i], json_object_get(compiled, keys[i]));
     }
 }
@@ -287,16 +289,29 @@ static json_t *metrics_json(const strata__trainer *trainer, const json_t *given,
     return result;
 }
 
+/* What Keras is told about how to compute stays as it was; it changes nothing here. */
+static json_t *kept_or(const json_t *given, const char *key, json_t *otherwise)
+{
+    const json_t *value = json_object_get(given, key);
+    if (!value)
+        return otherwise;
+    json_decref(otherwise);
+    return json_deep_copy(value);
+}
+
 static json_t *config_json(const strata__trainer *trainer, const json_t *given)
 {
-    const json_t *weights = json_object_get(given, "loss_weights");
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:b}", "optimizer",
+    const json_t *losses = json_object_get(given, "loss"), *metrics = json_object_get(given, "metrics");
+    const json_t *weighted = json_object_get(given, "weighted_metrics");
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "optimizer",
                      strata__optimizer_to_json(trainer->optimizer), "loss",
-                     losses_of(trainer) ? losses_json(trainer, json_object_get(given, "loss")) : json_null(), "loss_weights",
-                     weights ? json_deep_copy(weights) : json_null(), "metrics",
-                     metrics_json(trainer, json_object_get(given, "metrics"), false), "weighted_metrics",
-                     metrics_json(trainer, json_object_get(given, "weighted_metrics"), true), "run_eagerly", 0, "steps_per_execution", 1,
-                     "jit_compile", 0);
+                     losses_of(trainer) ? losses_json(trainer, losses) : json_null(), "loss_weights",
+                     kept_or(given, "loss_weights", json_null()), "metrics",
+                     metrics_json(trainer, metrics, false), "weighted_metrics",
+                     metrics_json(trainer, weighted, true), "run_eagerly",
+                     kept_or(given, "run_eagerly", json_false()), "steps_per_execution",
+                     kept_or(given, "steps_per_execution", json_integer(1)), "jit_compile",
+                     kept_or(given, "jit_compile", json_string("auto")));
 }
 
 /* --- the trainer --- */
