@@ -77,10 +77,10 @@ static const strata_layer_class *class_or_error(strata_context *ctx, const char 
     for (int i = 0; i < strata__layer_class_count && count < 512; i++)
         names[count++] = strata__layer_classes[i]->name;
     const char *near = strata__nearest(name, names, count);
-    strata__fail(
-        ctx, STRATA_UNSUPPORTED,
-        "unknown layer class '%s'%s%s%s; a custom class is made known by strata_register_layer()",
-        name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    strata__fail(ctx, STRATA_UNSUPPORTED,
+                 "unknown or not yet supported layer class '%s'%s%s%s; a custom class is made "
+                 "known by strata_register_layer()",
+                 name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     return NULL;
 }
 

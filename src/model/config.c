@@ -240,6 +240,12 @@ static found tensor_at(const reading *r, const json_t *history, strata_tensor **
     const entry *e = entry_named(r, json_string_value(json_array_get(history, 0)));
     json_int_t node = json_integer_value(json_array_get(history, 1));
     json_int_t index = json_integer_value(json_array_get(history, 2));
+    if (e && !e->layer)
+        strata__fail(
+            r->ctx, STRATA_UNSUPPORTED,
+            "configuration of model '%s': the operation '%s' in the graph is not supported; "
+            "layers are",
+            r->model, e->name);
     if (!e || !e->layer || node < 0 || index < 0)
         return BROKEN;
     if (node >= e->layer->calls.count)
@@ -362,7 +368,9 @@ static strata_status read_end(reading *r, const json_t *item, strata_tensor **te
     found one = tensor_at(r, history, tensor);
     json_decref(history);
     return one == FOUND ? STRATA_OK
-                        : damaged(r, "an input or output that is not there", e ? e->name : NULL);
+           : r->ctx->status
+               ? r->ctx->status
+               : damaged(r, "an input or output that is not there", e ? e->name : NULL);
 }
 
 static int by_key(const void *a, const void *b)

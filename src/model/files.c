@@ -369,10 +369,12 @@ strata_model *strata_load(strata_context *ctx, const char *path)
 {
     if (!ctx || ctx->status != STRATA_OK)
         return NULL;
+    if (check_ending(ctx, path, false) != STRATA_OK)
+        return NULL;
     if (!ends_with(path, ".keras")) {
-        strata__fail(
-            ctx, STRATA_INVALID,
-            "'%s': strata_load() opens .keras files; weights go with strata_load_weights()", path);
+        strata__fail(ctx, STRATA_INVALID,
+                     "'%s' holds weights alone; they go into a model with strata_load_weights()",
+                     path);
         return NULL;
     }
     strata__archive archive;

@@ -287,10 +287,32 @@ static strata_tensor *owned(strata_tensor *tensor)
     return tensor->scope ? strata_tensor_keep(tensor) : tensor;
 }
 
+/* The sizes of what a caller hands in. */
+static strata_status check_data(strata_context *ctx, strata_dtype dtype, const strata_shape *shape,
+                                const void *data)
+{
+    char text[STRATA__SHAPE_TEXT];
+    int64_t bytes = (int64_t)strata_dtype_size(dtype);
+    if (shape->rank < 0 || shape->rank > STRATA_MAX_RANK)
+        return strata__fail(ctx, STRATA_INVALID, "a tensor of %d axes; there may be 0 to %d",
+                            shape->rank, STRATA_MAX_RANK);
+    strata__shape_text(shape, text);
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dims[i] < 0)
+            return strata__fail(ctx, STRATA_INVALID,
+                                "a tensor with values cannot have the shape %s", text);
+        if (__builtin_mul_overflow(bytes, shape->dims[i], &bytes))
+            return strata__fail(ctx, STRATA_INVALID, "a tensor of shape %s is too large", text);
+    }
+    if (!data && bytes > 0)
+        return strata__fail(ctx, STRATA_INVALID, "a tensor of shape %s, but no data", text);
+    return ctx->status;
+}
+
 strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype, strata_shape shape,
                                   const void *data)
 {
-    if (ctx->status != STRATA_OK)
+    if (check_data(ctx, dtype, &shape, data) != STRATA_OK)
         return NULL;
     strata_tensor *tensor = strata__tensor_new(ctx, dtype, &shape, (strata__layout){0});
     if (!tensor)
@@ -302,8 +324,12 @@ strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype, strat
 strata_tensor *strata_tensor_batch_from(strata_context *ctx, strata_dtype dtype, strata_shape shape,
                                         const void *data)
 {
-    if (ctx->status != STRATA_OK)
+    if (check_data(ctx, dtype, &shape, data) != STRATA_OK)
         return NULL;
+    if (shape.rank == 0) {
+        strata__fail(ctx, STRATA_INVALID, "a scalar is no batch; use strata_tensor_from()");
+        return NULL;
+    }
     strata_tensor *tensor = strata__tensor_new(ctx, dtype, &shape, (strata__layout){.batch = true});
     if (!tensor)
         return NULL;

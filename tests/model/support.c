@@ -19,7 +19,8 @@ static bool says_nothing(const char *key, const json_t *value)
     static const char *const keys[] = {"renorm", "renorm_momentum", "ragged", "optional",
                                        "jit_compile"};
     bool empty = json_is_array(value) && json_array_size(value) == 0;
-    if (json_is_null(value) || (strcmp(key, "compile_config") == 0 && json_object_size(value) == 0) ||
+    if (json_is_null(value) ||
+        (strcmp(key, "compile_config") == 0 && json_object_size(value) == 0) ||
         (empty && strcmp(key, "inbound_nodes") != 0))
         return true;
     for (size_t i = 0; i < TEST_COUNT(keys); i++) {
