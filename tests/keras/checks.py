@@ -100,24 +100,32 @@ def configuration(path):
 
 
 # Keys that only the newest Keras writes and the one before refuses, and what they say when they say nothing: we leave them out.
-# Besides, Keras gives an id to an object that occurs several times, and leaves out the build_config of layers that need no building.
-EMPTY = {"optional": False, "ragged": False, "quantization_config": None, "input_axes": None, "output_axes": None,
-         "training": False, "mask": None, "compile_config": {}}
+EMPTY = {"optional": [False], "ragged": [False], "quantization_config": [None], "input_axes": [None], "output_axes": [None],
+         "training": [False], "mask": [None], "compile_config": [{}], "jit_compile": ["auto", True]}
 
 
 def without_empty(config):
+    """
+    Also without the id that Keras gives to an object that occurs several times. A single input or output, which stands by itself
+    since Keras 3.11, stands in a list as before; every version reads both.
+    """
     if isinstance(config, list):
         return [without_empty(item) for item in config]
     if not isinstance(config, dict):
         return config
-    return {key: without_empty(value) for key, value in config.items()
-            if key != "shared_object_id" and not (key in EMPTY and value == EMPTY[key])}
+    result = {key: without_empty(value) for key, value in config.items()
+              if key != "shared_object_id" and not (key in EMPTY and value in EMPTY[key])}
+    for key in ("input_layers", "output_layers"):
+        if isinstance(result.get(key), list) and isinstance(result[key][0], str):
+            result[key] = [result[key]]
+    return result
 
 
 def config_difference(ours, theirs, path="config"):
     """Complaint about the first place where two JSON values differ; Keras rounds some numbers to float32."""
     if isinstance(ours, float) and isinstance(theirs, float):
         return "" if math.isclose(ours, theirs, rel_tol=1e-6) else f"{path} is {ours!r}, expected {theirs!r}"
+    # layers that need no building have no build_config in Keras
     if isinstance(ours, dict) and isinstance(theirs, dict):
         different = (ours.keys() ^ theirs.keys()) - {"build_config"}
         if different:
