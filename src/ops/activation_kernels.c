@@ -1,5 +1,4 @@
-/* Activation functions of one element: values and slopes. https://keras.io/api/layers/activations
- */
+/* Activation functions of one element: values and slopes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/activation_kernels.h"
 
@@ -9,6 +8,11 @@
 /* Klambauer et al. 2017 */
 #define SELU_SCALE 1.0507009873554805f
 #define SELU_ALPHA 1.6732632423543772f
+
+/*
+ * Arguments are read before any condition: a load that depends on one keeps a loop from becoming
+ * vectors.
+ */
 
 /* --- relu: x above the threshold, at most max_value; negative_slope·(x − threshold) below --- */
 
@@ -23,13 +27,21 @@ static inline float relu_point(const void *arguments, float x)
     return x > threshold ? above : below;
 }
 
-/* 0 at the threshold, ½ at max_value; x counts only where there is one. */
+/* 0 at the threshold. */
 static inline float relu_slope(const void *arguments, float x, float y)
 {
-    const strata__relu_arguments *c = arguments;
-    float highest = c->max_value < INFINITY ? (float)c->max_value : INFINITY;
-    float above = y < highest ? 1.0f : x == highest ? 0.5f : 0.0f;
-    return y > 0.0f ? above : y < 0.0f ? (float)c->negative_slope : 0.0f;
+    (void)x;
+    float negative = (float)((const strata__relu_arguments *)arguments)->negative_slope;
+    float below = y < 0.0f ? negative : 0.0f;
+    return y > 0.0f ? 1.0f : below;
+}
+
+/* 0 above max_value, ½ at it. */
+static inline float bounded_relu_slope(const void *arguments, float x, float y)
+{
+    float highest = (float)((const strata__relu_arguments *)arguments)->max_value;
+    float inside = relu_slope(arguments, x, y), bound = x < highest ? 1.0f : 0.5f;
+    return x > highest ? 0.0f : bound * inside;
 }
 
 STRATA__VECTOR static void relu_values(const void *arguments, int64_t n, const float *x, float *y)
@@ -40,7 +52,11 @@ STRATA__VECTOR static void relu_values(const void *arguments, int64_t n, const f
 STRATA__VECTOR static void relu_slopes(const void *arguments, int64_t n, const float *x,
                                        const float *y, const float *dy, float *dx)
 {
-    strata__chain(relu_slope, arguments, n, x, y, dy, dx);
+    const strata__relu_arguments *c = arguments;
+    if (isnan(c->max_value))
+        strata__chain(relu_slope, arguments, n, x, y, dy, dx);
+    else
+        strata__chain(bounded_relu_slope, arguments, n, x, y, dy, dx);
 }
 
 const strata__pointwise strata__relu_function = {relu_values, relu_slopes, true};
@@ -57,15 +73,15 @@ STRATA__VECTOR void strata__relu_gradient_from_result(const float *y, const floa
 
 static inline float leaky_relu_point(const void *arguments, float x)
 {
-    const strata__leaky_relu_arguments *c = arguments;
-    return x >= 0.0f ? x : (float)c->negative_slope * x;
+    float negative = (float)((const strata__leaky_relu_arguments *)arguments)->negative_slope;
+    return x >= 0.0f ? x : negative * x;
 }
 
 static inline float leaky_relu_slope(const void *arguments, float x, float y)
 {
     (void)x;
-    const strata__leaky_relu_arguments *c = arguments;
-    return y >= 0.0f ? 1.0f : (float)c->negative_slope;
+    float negative = (float)((const strata__leaky_relu_arguments *)arguments)->negative_slope;
+    return y >= 0.0f ? 1.0f : negative;
 }
 
 STRATA__VECTOR static void leaky_relu_values(const void *arguments, int64_t n, const float *x,
@@ -114,14 +130,14 @@ const strata__pointwise strata__relu6 = {relu6_values, relu6_slopes, false};
 
 static inline float elu_point(const void *arguments, float x)
 {
-    const strata__elu_arguments *c = arguments;
-    return x > 0.0f ? x : (float)c->alpha * strata__expm1(x);
+    float below = (float)((const strata__elu_arguments *)arguments)->alpha * strata__expm1(x);
+    return x > 0.0f ? x : below;
 }
 
 static inline float elu_slope(const void *arguments, float x, float y)
 {
-    const strata__elu_arguments *c = arguments;
-    return x > 0.0f ? 1.0f : y + (float)c->alpha;
+    float below = y + (float)((const strata__elu_arguments *)arguments)->alpha;
+    return x > 0.0f ? 1.0f : below;
 }
 
 STRATA__VECTOR static void elu_values(const void *arguments, int64_t n, const float *x, float *y)
