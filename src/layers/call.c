@@ -164,6 +164,17 @@ static bool is_among(const strata_tensor *tensor, int count, strata_tensor *cons
     return false;
 }
 
+/* What carries the origin of an output: a view of a symbolic one, or the shape of a value, such as
+ * a variable's, that a layer returns as it is. */
+static strata_tensor *stand_in(strata_tensor *output)
+{
+    strata_tensor *own = output->symbolic ? strata__tensor_view(output, &output->shape)
+                                          : strata__tensor_symbolic(output->ctx, output->dtype,
+                                                                    &output->shape, output->layout);
+    strata_tensor_set_mask(own, output->mask);
+    return own;
+}
+
 /* An output that is an input (Identity, Dropout outside training) gets a tensor of its own, to
  * carry its own origin. */
 static strata_status own_outputs(int count, strata_tensor *const *inputs, int output_count,
@@ -171,13 +182,12 @@ static strata_status own_outputs(int count, strata_tensor *const *inputs, int ou
 {
     for (int i = 0; i < output_count; i++) {
         strata_tensor *output = outputs[i];
-        if (!output->origin && !is_among(output, count, inputs) && !is_among(output, i, outputs))
+        if (output->symbolic && !output->origin && !is_among(output, count, inputs) &&
+            !is_among(output, i, outputs))
             continue;
-        strata_tensor *own = strata__tensor_view(output, &output->shape);
-        if (!own)
+        outputs[i] = stand_in(output);
+        if (!outputs[i])
             return output->ctx->status;
-        strata_tensor_set_mask(own, output->mask);
-        outputs[i] = own;
     }
     return STRATA_OK;
 }
