@@ -58,17 +58,41 @@ static bool map_everywhere(strata_context *ctx, strata__array *array, const char
     return !missing;
 }
 
+/* Nodes may have files of their own: a path must lead to the same shape and type everywhere. */
+static strata_status check_alike(strata_context *ctx, const strata__array *array)
+{
+    struct {
+        strata_shape shape;
+        strata_dtype dtype;
+    } first = {array->shape, array->dtype};
+    char ours[STRATA__SHAPE_TEXT], theirs[STRATA__SHAPE_TEXT];
+    strata__broadcast(ctx, STRATA__WORLD, 0, &first, sizeof first);
+    if (array->dtype != first.dtype || !strata__shape_equal(&array->shape, &first.shape))
+        strata__fail(ctx, STRATA_BAD_DATA, "'%s' is %s%s here and %s%s on rank 0; every node needs the same file", array->path,
+                     strata_dtype_name(array->dtype), strata__shape_text(&array->shape, ours),
+                     strata_dtype_name(first.dtype), strata__shape_text(&first.shape, theirs));
+    return strata__agree(ctx);
+}
+
+/* NULL after an error. */
+static strata__array *open_everywhere(strata_context *ctx, const char *path)
+{
+    strata__array *array = NULL;
+    strata__array_open(ctx, path, &array);
+    if (strata__agree(ctx) == STRATA_OK && check_alike(ctx, array) == STRATA_OK)
+        return array;
+    strata__array_close(ctx, array);
+    return NULL;
+}
+
 static strata_status read_column(strata_dataset *dataset, const char *text, strata__column *column)
 {
     strata_context *ctx = dataset->ctx;
     char name[128];
     const char *path = split_name(text, name, sizeof name), *data;
-    strata__array *array = NULL;
-    strata__array_open(ctx, path, &array);
-    if (strata__agree(ctx) != STRATA_OK) {
-        strata__array_close(ctx, array);
+    strata__array *array = open_everywhere(ctx, path);
+    if (!array)
         return ctx->status;
-    }
     if (map_everywhere(ctx, array, &data)) {
         dataset->arrays[dataset->array_count++] = array;
         STRATA_TRY(strata__column_set(dataset, column, name[0] ? name : NULL, array->dtype, &array->shape, data));
