@@ -143,10 +143,22 @@ static void test_fused_activations_need_their_result_only(void **state)
         assert_all_floats_near(ones, expected, 100, 0);
         strata__object_free(ctx, &object);
     }
-    strata__object sigmoid;
-    strata__object_parse(ctx, &strata__activation_family, "sigmoid", &sigmoid);
-    assert_all(!strata__activation_fused(&sigmoid)); /* its input is remembered */
-    strata__object_free(ctx, &sigmoid);
+}
+
+/* The input of sigmoid is remembered, and the slopes of the others follow from it. */
+static void test_other_activations_are_not_fused(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"sigmoid", "silu", "softmax", "relu(max_value=2)",
+                                        "linear"};
+    strata_context *ctx = test_context(test_mesh(0));
+    for (size_t t = 0; t < TEST_COUNT(texts); t++) {
+        strata__object object;
+        strata__object_parse(ctx, &strata__activation_family, texts[t], &object);
+        assert_all_ok(ctx);
+        assert_all(!strata__activation_fused(&object));
+        strata__object_free(ctx, &object);
+    }
 }
 
 static void test_results_remember_their_logits(void **state)
@@ -315,6 +327,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_activations_against_keras_on_every_mesh),
         cmocka_unit_test(test_fused_activations_need_their_result_only),
+        cmocka_unit_test(test_other_activations_are_not_fused),
         cmocka_unit_test(test_results_remember_their_logits),
         cmocka_unit_test(test_activations_of_split_features),
         cmocka_unit_test(test_softmax_with_a_mask),

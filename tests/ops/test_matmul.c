@@ -152,7 +152,7 @@ static double worst_error(strata_context *ctx, const grid_case *g)
 /* Which engine, which blocks, whether the rows of samples are whole on every column. */
 typedef struct setting {
     strata__matmul_engine engine;
-    int64_t block;
+    int64_t block_m, block_n; /* 0: one block a rank */
     bool whole;
     float beta;
 } setting;
@@ -164,9 +164,9 @@ static void check_product(strata_context *ctx, strata__product_form form, const 
     bool ta = form == STRATA__A_TRANSPOSED, tb = form == STRATA__B_TRANSPOSED;
     int64_t samples = sizes[0], k = sizes[1], n = sizes[2];
     grid_case x, w, y;
-    make_case(ctx, samples, k, s->block, s->block, s->whole, 1, &x);
-    make_case(ctx, k, n, s->block, s->block, false, 2, &w);
-    make_case(ctx, samples, n, s->block, s->block, false, 3, &y);
+    make_case(ctx, samples, k, s->block_m, s->block_n, s->whole, 1, &x);
+    make_case(ctx, k, n, s->block_m, s->block_n, false, 2, &w);
+    make_case(ctx, samples, n, s->block_m, s->block_n, false, 3, &y);
     grid_case *a = tb ? &y : &x, *b = ta ? &y : &w, *c = ta ? &w : tb ? &x : &y;
     multiply(ta, tb, c->matrix.m, c->matrix.n,
              ta   ? samples
@@ -186,8 +186,8 @@ static void check_product(strata_context *ctx, strata__product_form form, const 
 }
 
 /* Sizes that do not divide, fewer rows and columns than ranks, one, none. */
-static const int64_t grid_sizes[][3] = {{5, 7, 11}, {16, 12, 8}, {1, 2, 3}, {2, 1, 1},
-                                        {23, 3, 2}, {3, 40, 2},  {6, 5, 0}, {0, 4, 3}};
+static const int64_t grid_sizes[][3] = {{5, 7, 11}, {16, 12, 8}, {1, 2, 3}, {2, 1, 1}, {23, 3, 2},
+                                        {3, 40, 2}, {6, 5, 0},   {0, 4, 3}, {4, 0, 3}};
 
 static void check_all(strata_context *ctx, const setting *s)
 {
@@ -216,8 +216,13 @@ static void test_grid_products_of_blocks_that_go_round(void **state)
 {
     (void)state;
     const char *mesh;
-    for (int i = 0; (mesh = test_mesh(i)); i++)
-        check_all(test_context(mesh), &(setting){.engine = STRATA__MATMUL_AUTO, .block = 2});
+    for (int i = 0; (mesh = test_mesh(i)); i++) {
+        strata_context *ctx = test_context(mesh);
+        for (int kind = 1; kind < 4; kind++)
+            check_all(ctx, &(setting){.engine = STRATA__MATMUL_AUTO,
+                                      .block_m = kind & 1 ? 2 : 0,
+                                      .block_n = kind & 2 ? 2 : 0});
+    }
 }
 
 int main(int argc, char **argv)
