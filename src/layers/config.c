@@ -132,6 +132,8 @@ strata_layer *strata__layer_from_json(strata_context *ctx, const json_t *object)
         snprintf(owner, sizeof owner, "layer '%s' (%s)", layer_name, class->name);
     else
         snprintf(owner, sizeof owner, "layer %s", class->name);
+    if (class == &strata_lambda_class)
+        strata__lambda_name_function(plain);
     void *parsed = NULL;
     strata_layer *layer = NULL;
     if (strata__config_from_json(ctx, &described, plain, owner, NULL, &parsed) == STRATA_OK)

@@ -96,6 +96,9 @@ json_t *strata__layer_config_json(strata_layer *layer); /* get_config; new refer
 json_t *
 strata__layer_serialize(strata_layer *layer); /* with module and class_name; new reference */
 
+/* In a Lambda's configuration out of a file: "function_name" for the object of a named function,
+ * nothing for code. */
+void strata__lambda_name_function(json_t *config);
 /* Frees the names of registered functions. Local. */
 void strata__functions_free(strata_context *ctx);
 

@@ -19,7 +19,7 @@ static const strata_field fields[] = {
     STRATA_FIELD(config, output_shape, .omit_default = true,
                  .help = "of the result, without the batch axis"),
     STRATA_FIELD(config, mask, .help = "strata_lambda_function on the mask"),
-    STRATA_FIELD(config, arguments, .omit_default = true, .help = "must be empty"),
+    STRATA_FIELD(config, arguments, .omit_default = true, .json = true, .help = "must be empty"),
     STRATA_LAYER_ACTIVITY_FIELD(config),
 };
 
@@ -67,6 +67,16 @@ void strata__functions_free(strata_context *ctx)
 }
 
 /* --- the layer --- */
+
+void strata__lambda_name_function(json_t *config)
+{
+    const json_t *function = json_object_get(config, "function");
+    json_t *name = json_is_string(function) ? (json_t *)(uintptr_t)function
+                                            : json_object_get(function, "config");
+    if (json_is_string(name))
+        json_object_set(config, "function_name", name);
+    json_object_del(config, "function");
+}
 
 /* {"module": "builtins", "class_name": "function", "config": NAME, "registered_name": "function"}
  */
