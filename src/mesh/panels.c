@@ -137,26 +137,20 @@ void strata__parts_send(strata__parts *parts, int member)
                  &parts->requests[group->size + member]);
 }
 
-static void add(const float *from, int64_t count, float *into)
-{
-    for (int64_t i = 0; i < count; i++)
-        into[i] += from[i];
-}
-
 void strata__parts_end(strata__parts *parts, float beta, float *piece)
 {
     const strata__group *group = parts->group;
     strata_context *ctx = parts->ctx;
     MPI_Waitall(2 * group->size, parts->requests, MPI_STATUSES_IGNORE);
     strata__piece mine = floats_of(group, parts->total, parts->width, group->rank);
-    const float **sources = scratch(ctx, group->size, sizeof *sources);
-    for (int member = 0; member < group->size; member++)
-        sources[member] = member == group->rank ? parts->formed + mine.first
-                                                : parts->arrivals + member * mine.count;
-    float *sum = beta == 0.0f ? piece : parts->formed + mine.first;
-    strata__sum_vectors(sum, sources, group->size, mine.count);
+    const float **sources = scratch(ctx, group->size + 1, sizeof *sources);
+    int count = 0;
     if (beta != 0.0f)
-        add(sum, mine.count, piece);
+        sources[count++] = piece;
+    for (int member = 0; member < group->size; member++)
+        sources[count++] = member == group->rank ? parts->formed + mine.first
+                                                 : parts->arrivals + member * mine.count;
+    strata__sum_vectors(piece, sources, count, mine.count);
     strata__free(ctx, sources);
     strata__free(ctx, parts->requests);
     strata__free(ctx, parts->arrivals);

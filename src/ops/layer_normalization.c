@@ -7,6 +7,7 @@
 #include "ops/batch.h"
 #include "ops/ops.h"
 #include "ops/threads.h"
+#include "tensor/axes.h"
 
 /* Values normalized again at once for the gradients of γ and β: they stay in the nearest cache. */
 #define TILE 4096
@@ -224,28 +225,6 @@ static strata_tensor *normalize(strata_tensor *x, int axis_count, strata_tensor 
     return ctx->status == STRATA_OK ? y : NULL;
 }
 
-/* Brings the chosen axes to the end, each group in its order; `back` undoes it. True: they are
- * there already. */
-static bool axes_last(int rank, int axis_count, const int *axes, int *forth, int *back)
-{
-    bool chosen[STRATA_MAX_RANK] = {false};
-    for (int i = 0; i < axis_count; i++)
-        chosen[axes[i]] = true;
-    int place = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < rank; i++) {
-            if (chosen[i] == (pass == 1))
-                forth[place++] = i;
-        }
-    }
-    bool in_place = true;
-    for (int i = 0; i < rank; i++) {
-        back[forth[i]] = i;
-        in_place = in_place && forth[i] == i;
-    }
-    return in_place;
-}
-
 static bool accepts(const char *who, const strata_tensor *x, int axis_count, const int *axes)
 {
     bool chosen[STRATA_MAX_RANK] = {false};
@@ -273,7 +252,7 @@ strata_tensor *strata__layer_normalization(const char *who, strata_tensor *x, in
         return NULL;
     int forth[STRATA_MAX_RANK], back[STRATA_MAX_RANK];
     x = strata__whole(x);
-    if (!x || axes_last(x->shape.rank, axis_count, axes, forth, back))
+    if (!x || strata__axes_to_end(x->shape.rank, axis_count, axes, forth, back))
         return normalize(x, axis_count, gamma, beta, epsilon, rms_scaling);
     x = strata__transpose(x, forth);
     return strata__transpose(normalize(x, axis_count, gamma, beta, epsilon, rms_scaling), back);

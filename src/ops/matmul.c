@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "mesh/panels.h"
+#include "mesh/sum.h"
 #include "ops/gemm.h"
 
 /* A product at work. */
@@ -41,10 +42,10 @@ static strata__piece overlap(strata__piece a, strata__piece b)
     return (strata__piece){first, larger(end - first, 0)};
 }
 
+/* into += from */
 static void add(const float *from, int64_t count, float *into)
 {
-    for (int64_t i = 0; i < count; i++)
-        into[i] += from[i];
+    strata__sum_vectors(into, (const float *const[]){into, from}, 2, count);
 }
 
 /* Members of a group of `size` in the order in which their pieces are used: the own one first,

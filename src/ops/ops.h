@@ -26,28 +26,29 @@ strata_tensor *strata__split(strata_tensor *x);
 /* --- activations (ops/activations.c) --- */
 
 extern const strata__family strata__activation_family; /* 18 functions, classes with config (negative_slope, …) */
-typedef struct strata__activation {
-    strata__object object; /* class NULL: linear */
-} strata__activation;
+/* Class NULL: linear. */
 strata_tensor *strata__activate(strata_tensor *x, const strata__object *activation);
 /* Whether it works on pieces of the feature axis: all but softmax and log_softmax over the last axis. */
 bool strata__activation_local(const strata__object *activation, int rank);
 /* softmax over several axes with an optional bool mask (masked: −1e9 before, 0 after). */
 strata_tensor *strata__softmax(strata_tensor *x, int axis_count, const int *axes, strata_tensor *mask);
-/* relu(x, negative_slope, max_value (NaN: none), threshold). */
+/* relu(x, negative_slope, max_value (NaN: none), threshold); slope and threshold at or above 0. */
 strata_tensor *strata__relu(strata_tensor *x, double negative_slope, double max_value, double threshold);
 
 /* --- products (ops/dense.c): y = activation(x · kernel + bias) over the last axis --- */
 
 /*
- * kernel: whole (k × n) or sharded (kernel->matrix): then rows are gathered along `rows`, x is gathered over `cols` when split, and y
+ * kernel: whole (k × n) or sharded (kernel->matrix): then the products are those of ops/matmul.h, x may be whole or split, and y
  * is split over cols. bias (n) whole or split alike; may be NULL. A relu, or any activation whose gradient follows from y, is
  * fused. Gradient: dx = dy·Wᵀ (summed over cols), dW = xᵀ·dy (summed over rows), db = Σ dy.
  */
 strata_tensor *strata__dense(const char *who, strata_tensor *x, strata_tensor *kernel, strata_tensor *bias,
                              const strata__object *activation);
 
-/* rows of the table: indices (any shape, int32 or int64) → (…, d). table whole or sharded (V over rows gathered, d over cols). Out of range: error. */
+/*
+ * Rows of the table: indices (any shape, int32 or int64) → (…, d). table whole or sharded (V over rows gathered, d over cols). An
+ * index out of range is deferred (strata__defer) with its sample and the range, and stands for row 0 until then.
+ */
 strata_tensor *strata__embedding(const char *who, strata_tensor *indices, strata_tensor *table);
 
 /* --- convolution and pooling (ops/convolution.c, ops/pooling.c), channels-last inside; rank 1 to 3 --- */

@@ -6,6 +6,7 @@
 #include "ops/activation.h"
 #include "ops/math.h"
 #include "ops/threads.h"
+#include "tensor/axes.h"
 
 /* --- rows of n consecutive numbers --- */
 
@@ -165,27 +166,6 @@ static strata_tensor *over_last(strata_tensor *x, int axes, const strata_tensor 
 
 /* --- over any axes: moved to the end and back --- */
 
-/* The other axes in order, then the given ones, in order too; inverse[permutation[i]] = i. False:
- * they are there already. */
-static bool axes_to_end(int rank, int axis_count, const int *axes, int *permutation, int *inverse)
-{
-    bool chosen[STRATA_MAX_RANK] = {false}, moved = false;
-    for (int i = 0; i < axis_count; i++)
-        chosen[axes[i]] = true;
-    int place = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < rank; i++) {
-            if (chosen[i] == (pass == 1))
-                permutation[place++] = i;
-        }
-    }
-    for (int i = 0; i < rank; i++) {
-        inverse[permutation[i]] = i;
-        moved |= permutation[i] != i;
-    }
-    return moved;
-}
-
 static bool accepts(const char *who, const strata_tensor *x, int axis_count, const int *axes,
                     const strata_tensor *mask)
 {
@@ -208,16 +188,16 @@ static bool accepts(const char *who, const strata_tensor *x, int axis_count, con
 static strata_tensor *over_axes(const char *who, strata_tensor *x, int axis_count, const int *axes,
                                 strata_tensor *mask, bool logarithm)
 {
-    int permutation[STRATA_MAX_RANK], inverse[STRATA_MAX_RANK];
+    int forth[STRATA_MAX_RANK], back[STRATA_MAX_RANK];
     if (!accepts(who, x, axis_count, axes, mask))
         return NULL;
     x = strata__whole(x);
     mask = strata__whole(mask);
-    if (!x || !axes_to_end(x->shape.rank, axis_count, axes, permutation, inverse))
+    if (!x || strata__axes_to_end(x->shape.rank, axis_count, axes, forth, back))
         return over_last(x, axis_count, mask, logarithm);
-    x = strata__transpose(x, permutation);
-    mask = strata__transpose(mask, permutation);
-    return strata__transpose(over_last(x, axis_count, mask, logarithm), inverse);
+    x = strata__transpose(x, forth);
+    mask = strata__transpose(mask, forth);
+    return strata__transpose(over_last(x, axis_count, mask, logarithm), back);
 }
 
 strata_tensor *strata__softmax(strata_tensor *x, int axis_count, const int *axes,

@@ -42,3 +42,22 @@ bool strata__axes_read(const char *text, int rank, int axes[STRATA_MAX_RANK], in
         return false;
     return *skip_blanks(c) == '\0';
 }
+
+bool strata__axes_to_end(int rank, int count, const int *axes, int *forth, int *back)
+{
+    bool chosen[STRATA_MAX_RANK] = {false}, in_place = true;
+    for (int i = 0; i < count; i++)
+        chosen[axes[i]] = true;
+    int place = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < rank; i++) {
+            if (chosen[i] == (pass == 1))
+                forth[place++] = i;
+        }
+    }
+    for (int i = 0; i < rank; i++) {
+        back[forth[i]] = i;
+        in_place = in_place && forth[i] == i;
+    }
+    return in_place;
+}

@@ -12,4 +12,10 @@
  */
 bool strata__axes_read(const char *text, int rank, int axes[STRATA_MAX_RANK], int *count);
 
+/*
+ * The permutation that brings `count` axes to the end, each group in its order, and the one that
+ * undoes it: back[forth[i]] = i. True: they are there already. Local.
+ */
+bool strata__axes_to_end(int rank, int count, const int *axes, int *forth, int *back);
+
 #endif
