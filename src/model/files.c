@@ -100,14 +100,27 @@ static void *room_for(strata_context *ctx, const strata_shape *shape, strata_dty
 
 /* --- saving --- */
 
+/* Room for a whole variable. Here an error that rank 0 alone had with the file becomes everyone's,
+ * before they read together. */
+static strata_status agreed_room(strata_context *ctx, const strata_shape *shape, strata_dtype dtype,
+                                 void **whole)
+{
+    *whole = ctx->status == STRATA_OK ? room_for(ctx, shape, dtype) : NULL;
+    strata_status status = strata__agree(ctx);
+    if (status != STRATA_OK)
+        strata__free(ctx, *whole);
+    return status;
+}
+
 static strata_status save_object(void *user, strata_layer *layer, const char *path)
 {
     strata__weights_writer *writer = user;
     strata__weights_add(writer, path, layer->name);
     for (int i = 0; i < own_count(layer); i++) {
         strata_variable *variable = own_variable(layer, i);
-        void *whole = room_for(layer->ctx, &variable->shape, variable->dtype);
-        strata_status status = whole ? strata_variable_read(variable, whole) : STRATA_NO_MEMORY;
+        void *whole;
+        STRATA_TRY(agreed_room(layer->ctx, &variable->shape, variable->dtype, &whole));
+        strata_status status = strata_variable_read(variable, whole);
         if (status == STRATA_OK)
             strata__weights_write(writer, path, i, variable->dtype, variable->shape, whole);
         strata__free(layer->ctx, whole);
@@ -123,6 +136,7 @@ static strata_status save_optimizer(strata_model *model, const json_t *compiled,
     const strata__compiler *compiler = ctx->compiler;
     const json_t *config = json_object_get(json_object_get(compiled, "optimizer"), "config");
     const char *name = json_string_value(json_object_get(config, "name"));
+    STRATA_TRY(strata__agree(ctx));
     STRATA_TRY(compiler->build(model));
     strata__weights_add(writer, "optimizer", name ? name : "optimizer");
     for (int i = 0; i < compiler->variable_count(model); i++) {
@@ -130,8 +144,9 @@ static strata_status save_optimizer(strata_model *model, const json_t *compiled,
         strata_dtype dtype;
         strata_shape shape;
         STRATA_TRY(compiler->variable_describe(model, i, &path, &dtype, &shape));
-        void *whole = room_for(ctx, &shape, dtype);
-        strata_status status = whole ? compiler->variable_read(model, i, whole) : STRATA_NO_MEMORY;
+        void *whole;
+        STRATA_TRY(agreed_room(ctx, &shape, dtype, &whole));
+        strata_status status = compiler->variable_read(model, i, whole);
         if (status == STRATA_OK)
             strata__weights_write(writer, "optimizer", i, dtype, shape, whole);
         strata__free(ctx, whole);
@@ -168,18 +183,23 @@ static char *metadata_text(strata_context *ctx)
                           date);
 }
 
+/* Nothing is left of the file by the time any rank returns. */
+static strata_status give_up(strata_context *ctx, strata__weights_writer *writer)
+{
+    strata__weights_discard(ctx, writer);
+    return strata__agree(ctx);
+}
+
 static strata_status finish_archive(strata_model *model, const json_t *compiled,
                                     strata__weights_writer *writer)
 {
     strata_context *ctx = model->ctx;
     char *config = config_text(model, compiled), *metadata = metadata_text(ctx);
-    strata_status status;
-    if (config && metadata) {
-        status = strata__archive_finish(ctx, writer, metadata, config);
-    } else {
-        status = ctx->status ? ctx->status : STRATA_NO_MEMORY;
-        strata__weights_discard(ctx, writer);
-    }
+    bool whole = config && metadata;
+    if (!whole) /* the first error is kept */
+        strata__fail(ctx, STRATA_NO_MEMORY, "no memory to describe model '%s'", model->layer->name);
+    strata_status status =
+        whole ? strata__archive_finish(ctx, writer, metadata, config) : give_up(ctx, writer);
     strata__free(ctx, config);
     strata__free(ctx, metadata);
     return status;
@@ -209,7 +229,7 @@ strata_status strata_save(strata_model *model, const char *path)
     json_t *compiled = model->trainer ? ctx->compiler->to_json(model) : NULL;
     strata_status status = save_variables(model, compiled, writer);
     if (status != STRATA_OK)
-        strata__weights_discard(ctx, writer);
+        give_up(ctx, writer);
     else if (ends_with(path, ".keras"))
         status = finish_archive(model, compiled, writer);
     else
