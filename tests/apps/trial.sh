@@ -63,7 +63,7 @@ complaints() {
     [ "$codes" = "$1" ] || echo "exit codes: $codes, expected $1"
     [ "$(wc -l < "$said/errors")" = 1 ] || echo "standard error has not one line"
     grep -Eq "^strata: error( on rank [0-9]+)?: .*$2" "$said/errors" || echo "no '$2' in:"
-   [ ! -s "$said/output" ] || echo "standard output is not empty"
+    [ ! -s "$said/output" ] || echo "standard output is not empty"
     [ "$(contents)" = "$3" ] || echo "files were changed or left behind"
 }
 
