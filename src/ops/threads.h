@@ -20,7 +20,11 @@ static inline void strata__on_threads(int64_t count, int64_t size, strata__work 
                                       const void *user)
 {
     int threads = count * size < STRATA__THREADS_WORTH ? 1 : omp_get_max_threads();
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    if (threads == 1) { /* even a team of one costs OpenMP an allocation */
+        work(user, 0, count);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (int i = 0; i < threads; i++) {
         strata__piece piece = strata__piece_of(count, threads, i);
         work(user, piece.first, piece.count);

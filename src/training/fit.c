@@ -29,14 +29,17 @@ typedef struct fitting {
 
 static strata_status check_options(strata_context *ctx, const strata_fit_options *o)
 {
-    if (o->batch_size < 0 || o->epochs < 0 || o->initial_epoch < 0 || o->validation_freq < 0 || o->steps_per_epoch < 0 ||
-        o->validation_steps < 0 || o->validation_batch_size < 0)
+    if (o->batch_size < 0 || o->epochs < 0 || o->initial_epoch < 0 || o->validation_freq < 0 ||
+        o->steps_per_epoch < 0 || o->validation_steps < 0 || o->validation_batch_size < 0)
         return strata__fail(ctx, STRATA_INVALID,
-                            "fit: batch_size, epochs, initial_epoch, validation_freq and steps must not be negative");
+                            "fit: batch_size, epochs, initial_epoch, validation_freq and steps "
+                            "must not be negative");
     if (!(o->validation_split >= 0 && o->validation_split < 1))
-        return strata__fail(ctx, STRATA_INVALID, "fit: validation_split=%g is not in [0, 1)", o->validation_split);
+        return strata__fail(ctx, STRATA_INVALID, "fit: validation_split=%g is not in [0, 1)",
+                            o->validation_split);
     if (o->class_weight_count < 0 || o->class_weight_count > 64)
-        return strata__fail(ctx, STRATA_INVALID, "fit: class_weight_count=%d is not in 0 … 64", o->class_weight_count);
+        return strata__fail(ctx, STRATA_INVALID, "fit: class_weight_count=%d is not in 0 … 64",
+                            o->class_weight_count);
     return STRATA_OK;
 }
 
@@ -49,11 +52,13 @@ static strata_status read_shuffle(strata_context *ctx, const char *text, strata_
     else if (strcmp(text, "batch") == 0)
         *shuffle = STRATA__SHUFFLE_BATCHES;
     else
-        return strata__fail(ctx, STRATA_INVALID, "fit: shuffle='%s' is none of True, False, batch", text);
+        return strata__fail(ctx, STRATA_INVALID, "fit: shuffle='%s' is none of True, False, batch",
+                            text);
     return STRATA_OK;
 }
 
-/* validation_split cuts the last part off: training keeps the first floor(n·(1 − split)) samples. */
+/* validation_split cuts the last part off: training keeps the first floor(n·(1 − split)) samples.
+ */
 static strata_status split_data(fitting *f, strata_dataset *data)
 {
     double split = f->options->validation_split;
@@ -63,9 +68,10 @@ static strata_status split_data(fitting *f, strata_dataset *data)
         return STRATA_OK;
     int64_t kept = (int64_t)floor((double)data->size * (1 - split));
     if (kept == 0 || kept == data->size)
-        return strata__fail(data->ctx, STRATA_INVALID,
-                            "fit: validation_split=%g of %lld samples leaves nothing to train on or to validate", split,
-                            (long long)data->size);
+        return strata__fail(
+            data->ctx, STRATA_INVALID,
+            "fit: validation_split=%g of %lld samples leaves nothing to train on or to validate",
+            split, (long long)data->size);
     f->data = strata_dataset_slice(data, 0, kept);
     f->validation = strata_dataset_slice(data, kept, data->size - kept);
     return data->ctx->status;
@@ -87,9 +93,10 @@ static strata_status make_feeds(fitting *f)
     if (!f->validation)
         return STRATA_OK;
     STRATA_TRY(strata__bind(f->trainer->model, f->validation, true, &f->validation_binding));
-    strata__feed_options validation = {.batch_size = o->validation_batch_size ? o->validation_batch_size : feed.batch_size,
-                                       .steps = o->validation_steps,
-                                       .prefetch = true};
+    strata__feed_options validation = {
+        .batch_size = o->validation_batch_size ? o->validation_batch_size : feed.batch_size,
+        .steps = o->validation_steps,
+        .prefetch = true};
     return strata__feed_new(f->validation, &validation, &f->validation_feed);
 }
 
@@ -103,7 +110,8 @@ static strata_status take_class_weights(fitting *f)
         return strata__fail(f->trainer->model->ctx, STRATA_INVALID,
                             "You cannot `class_weight` and `sample_weight` at the same time.");
     for (int i = 0; i < o->class_weight_count; i++)
-        f->class_weights[i] = (strata__class_weight){o->class_weight[i].class_id, o->class_weight[i].weight};
+        f->class_weights[i] =
+            (strata__class_weight){o->class_weight[i].class_id, o->class_weight[i].weight};
     f->trainer->class_weights = f->class_weights;
     f->trainer->class_weight_count = o->class_weight_count;
     return STRATA_OK;
@@ -122,7 +130,8 @@ static strata_status prepare(fitting *f, strata_dataset *data)
     STRATA_TRY(strata__progress_start(&f->progress, ctx, f->options->verbose));
     strata__hooks_take(&f->hooks, f->trainer->model, f->options->callbacks);
     strata__history_free(ctx, f->trainer->history);
-    f->trainer->history = strata__history_new(ctx);
+    f->trainer->history =
+        strata__history_new(ctx, f->options->epochs < 4096 ? f->options->epochs : 4096);
     return f->trainer->history ? STRATA_OK : STRATA_NO_MEMORY;
 }
 
@@ -134,7 +143,9 @@ static void report_nan(fitting *f, int epoch, int64_t batch)
     if (f->nan_reported || ctx->mesh->rank != 0)
         return;
     f->nan_reported = true;
-    strata__warn(ctx, "the loss is not a number at step %lld of epoch %d; a lower learning_rate or clipnorm may help",
+    strata__warn(ctx,
+                 "the loss is not a number at step %lld of epoch %d; a lower learning_rate or "
+                 "clipnorm may help",
                  (long long)batch + 1, epoch + 1);
 }
 
@@ -144,7 +155,8 @@ static strata_status train_batch(fitting *f, int epoch, const strata__batch *bat
     double part;
     strata__hooks_batch_begin(&f->hooks, STRATA__TRAIN, batch->step);
     STRATA_TRY(strata__step_run(trainer, &f->binding, batch, true, &part));
-    strata__step_flags flags = {.nan = !isfinite(part), .show = strata__progress_due(&f->progress, batch->step)};
+    strata__step_flags flags = {.nan = !isfinite(part),
+                                .show = strata__progress_due(&f->progress, batch->step)};
     STRATA_TRY(strata__step_agree(trainer->model->ctx, &flags));
     trainer->step = batch->step + 1;
     trainer->loss_is_nan = flags.nan;
@@ -192,7 +204,8 @@ static strata_status epoch_logs(fitting *f, int epoch, strata_logs *logs)
     STRATA_TRY(trainer->model->ctx->status);
     if (!validates(f, epoch))
         return STRATA_OK;
-    STRATA_TRY(strata__evaluate_feed(trainer, f->validation_feed, &f->validation_binding, &f->hooks, NULL));
+    STRATA_TRY(strata__evaluate_feed(trainer, f->validation_feed, &f->validation_binding, &f->hooks,
+                                     NULL));
     strata_logs validation = strata__trainer_logs(trainer, true);
     logs->count += validation.count;
     return trainer->model->ctx->status;
@@ -234,7 +247,8 @@ static strata_status run(fitting *f)
     return strata__agree(trainer->model->ctx);
 }
 
-const strata_history *strata_fit_from(strata_model *model, strata_dataset *data, const strata_fit_options *options)
+const strata_history *strata_fit_from(strata_model *model, strata_dataset *data,
+                                      const strata_fit_options *options)
 {
     strata__trainer *trainer = strata__trainer_of(model, "fit");
     if (!trainer || !data)

@@ -37,7 +37,8 @@ void strata__log_room_free(strata__trainer *trainer)
     trainer->name_room = 0;
 }
 
-/* First half: names of training, second half: the same with "val_". Made anew when a layer has added a metric. */
+/* First half: names of training, second half: the same with "val_". Made anew when a layer has
+ * added a metric. */
 static strata_status make_room(strata__trainer *trainer, int layer_metrics)
 {
     strata_context *ctx = trainer->model->ctx;
@@ -51,16 +52,18 @@ static strata_status make_room(strata__trainer *trainer, int layer_metrics)
         return STRATA_NO_MEMORY;
     trainer->name_room = 2 * count;
     for (int i = 0; i < count; i++) {
-        const char *name = i < trainer->log_count
-                               ? trainer->logged[i]->name
-                               : strata_layer_metric_name(trainer->model->layer, i - trainer->log_count);
+        const char *name =
+            i < trainer->log_count
+                ? trainer->logged[i]->name
+                : strata_layer_metric_name(trainer->model->layer, i - trainer->log_count);
         trainer->names[i] = strata__strdup(ctx, name);
         trainer->names[count + i] = strata__format(ctx, "val_%s", name);
     }
     return ctx->status;
 }
 
-/* Each column of the mesh has totalled its own copies of the sums; the first one's results hold, since callbacks decide by them. */
+/* Each column of the mesh has totalled its own copies of the sums; the first one's results hold,
+ * since callbacks decide by them. */
 strata_logs strata__trainer_logs(strata__trainer *trainer, bool validation)
 {
     strata_layer *layer = trainer->model->layer;
@@ -68,11 +71,14 @@ strata_logs strata__trainer_logs(strata__trainer *trainer, bool validation)
     if (make_room(trainer, layer_metrics) != STRATA_OK)
         return (strata_logs){0};
     int count = trainer->log_count + layer_metrics, first = validation ? count : 0;
-    strata__metrics_results(trainer->model->ctx, trainer->log_count, trainer->logged, trainer->values + first);
+    strata__metrics_results(trainer->model->ctx, trainer->log_count, trainer->logged,
+                            trainer->values + first);
     for (int i = 0; i < layer_metrics; i++)
         trainer->values[first + trainer->log_count + i] = strata_layer_metric_value(layer, i);
-    strata__broadcast(trainer->model->ctx, STRATA__COLS, 0, trainer->values + first, count * (int64_t)sizeof(double));
-    return (strata_logs){.count = count, .names = trainer->names + first, .values = trainer->values + first};
+    strata__broadcast(trainer->model->ctx, STRATA__COLS, 0, trainer->values + first,
+                      count * (int64_t)sizeof(double));
+    return (strata_logs){
+        .count = count, .names = trainer->names + first, .values = trainer->values + first};
 }
 
 void strata__trainer_reset(strata__trainer *trainer)
@@ -84,9 +90,12 @@ void strata__trainer_reset(strata__trainer *trainer)
 
 /* --- history --- */
 
-strata__history *strata__history_new(strata_context *ctx)
+strata__history *strata__history_new(strata_context *ctx, int epochs)
 {
-    return strata__calloc(ctx, 1, sizeof(strata__history));
+    strata__history *history = strata__calloc(ctx, 1, sizeof *history);
+    if (history)
+        history->room_epochs = epochs;
+    return history;
 }
 
 static bool more_epochs(strata_context *ctx, strata__history *history)
@@ -129,7 +138,8 @@ static bool add_name(strata_context *ctx, strata__history *history, const char *
     return true;
 }
 
-strata_status strata__history_add(strata_context *ctx, strata__history *history, const strata_logs *logs)
+strata_status strata__history_add(strata_context *ctx, strata__history *history,
+                                  const strata_logs *logs)
 {
     if (!more_epochs(ctx, history))
         return STRATA_NO_MEMORY;

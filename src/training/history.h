@@ -16,9 +16,12 @@ typedef struct strata__history {
     double **values;
 } strata__history;
 
-strata__history *strata__history_new(strata_context *ctx);
+/* With room for so many epochs, so that a step finds the pool as the one before left it; more are
+ * possible. */
+strata__history *strata__history_new(strata_context *ctx, int epochs);
 /* Adds an epoch; names that it lacks get NaN. */
-strata_status strata__history_add(strata_context *ctx, strata__history *history, const strata_logs *logs);
+strata_status strata__history_add(strata_context *ctx, strata__history *history,
+                                  const strata_logs *logs);
 void strata__history_free(strata_context *ctx, strata__history *history); /* NULL is fine */
 
 /* Room for a log line of the trainer, with owned names; grows. */

@@ -14,7 +14,7 @@ export OMPI_MCA_sharedfp=^sm OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
-cores=$(nproc)
+cores=$(getconf _NPROCESSORS_ONLN)
 
 row() {
     printf '%s\t%s\t%s\t%s\t%s\n' "$@"
