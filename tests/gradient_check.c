@@ -88,13 +88,13 @@ static double difference(const check *c, int input, int64_t place)
     return (above - below) / (2 * STEP);
 }
 
-/* u as a gradient that arrives at y: of a whole tensor every rank of the batch has a part. */
+/* u as y lies. */
 static strata_tensor *upstream(const strata_tensor *y)
 {
-    int64_t count = volume(&y->shape), parts = y->ctx->mesh->groups[STRATA__BATCH].size;
+    int64_t count = volume(&y->shape);
     double weights[count + 1];
     for (int64_t i = 0; i < count; i++)
-        weights[i] = weight(i) / (double)(y->layout.batch ? 1 : parts);
+        weights[i] = weight(i);
     test_operand operand = {.shape = y->shape, .layout = y->layout, .values = weights};
     return test_tensor(y->ctx, &operand);
 }

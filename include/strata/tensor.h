@@ -56,14 +56,16 @@ STRATA_EXPORT void strata_tape_watch(strata_tensor *tensor);
 
 /**
  * Gradients of Σ targets[i]·upstream[i] with respect to what was watched and to trainable variables; upstream NULL, or an entry
- * of it, means ones. Ends the recording. Read them with strata_tensor_gradient(). Collective on the mesh.
+ * of it, means ones; it has its target's shape and is whole or lies as the target does. A target that is the same on all ranks, as a
+ * sum over the batch is, counts once. Ends the recording. Read them with strata_tensor_gradient(). Collective on the mesh.
  */
 STRATA_EXPORT strata_status strata_tape_gradient(strata_context *ctx, int count, strata_tensor *const *targets,
                                                  strata_tensor *const *upstream);
 
 /**
- * Gradient that the last strata_tape_gradient() left on a watched tensor: this rank's piece for a batch; NULL when the targets
- * do not depend on it. Owned by the tensor, valid until the scope ends. Local.
+ * Gradient that the last strata_tape_gradient() whose recording used it left on a watched tensor: this rank's piece for a batch; of a
+ * whole tensor, such as a weight, this rank's part, and the sum over data × rows is the gradient. NULL when the targets do not depend
+ * on it. Owned by the tensor, valid until the scope ends. Local.
  */
 STRATA_EXPORT strata_tensor *strata_tensor_gradient(const strata_tensor *tensor);
 

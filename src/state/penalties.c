@@ -110,6 +110,7 @@ strata_tensor *strata__variable_regularization(strata_variable *variable)
     if (!penalty)
         return NULL;
     ((float *)penalty->data)[0] = (float)value;
+    penalty->divides_gradient = true;
     strata__record(ctx, "regularization", regularization_gradient, 1, &variable->value, 1, &penalty,
                    0);
     return penalty;

@@ -271,6 +271,21 @@ void strata__tape_free(strata_context *ctx)
     ctx->tape = NULL;
 }
 
+/* A rank's gradient of a whole tensor is its part of it: what is the same on all ranks counts once.
+ */
+static strata_tensor *share_of(const strata_tensor *target, strata_tensor *upstream)
+{
+    int parts = target->ctx->mesh->groups[STRATA__BATCH].size;
+    if (target->layout.batch || target->part || target->divides_gradient || parts == 1)
+        return strata__tensor_share(upstream);
+    strata_tensor *given = upstream ? strata__tensor_piece(upstream, target) : NULL;
+    strata_tensor *share = strata__tensor_like(target);
+    for (int64_t i = 0; share && (given || !upstream) && i < strata__local_count(target); i++)
+        ((float *)share->data)[i] = (given ? ((const float *)given->data)[i] : 1) / (float)parts;
+    strata_tensor_release(given);
+    return share ? strata_tensor_keep(share) : NULL;
+}
+
 strata_status strata_tape_gradient(strata_context *ctx, int count, strata_tensor *const *targets,
                                    strata_tensor *const *upstream)
 {
@@ -278,7 +293,15 @@ strata_status strata_tape_gradient(strata_context *ctx, int count, strata_tensor
         return strata__fail(
             ctx, STRATA_INVALID,
             "strata_tape_gradient() without a tape; call strata_tape_begin() first");
-    strata_status status = strata__tape_backward(ctx, count, targets, upstream);
+    strata_tensor **shares = strata__calloc(ctx, (size_t)count, sizeof *shares);
+    if (!shares)
+        return STRATA_NO_MEMORY;
+    for (int i = 0; i < count; i++)
+        shares[i] = targets[i] ? share_of(targets[i], upstream ? upstream[i] : NULL) : NULL;
+    strata_status status = strata__tape_backward(ctx, count, targets, shares);
+    for (int i = 0; i < count; i++)
+        strata_tensor_release(shares[i]);
+    strata__free(ctx, shares);
     strata__tape_free(ctx);
     return status;
 }

@@ -72,8 +72,10 @@ typedef struct strata__tape {
 } strata__tape;
 
 /*
- * Walks back from the targets; upstream[i] NULL: ones. Gradients of intermediate results are
- * released as soon as they are used; those of watched tensors stay.
+ * Walks back from the targets; upstream[i] NULL: ones. What arrives at a target that is the same on
+ * all ranks must be this rank's part: strata_tape_gradient() divides it, here the caller has.
+ * Gradients of intermediate results are released as soon as they are used; those of watched tensors
+ * stay.
  */
 strata_status strata__tape_backward(strata_context *ctx, int count, strata_tensor *const *targets,
                                     strata_tensor *const *upstream);

@@ -41,6 +41,8 @@ struct strata_tensor {
                   stands for (a loss) */
 
     /* Gradient; see tape.h */
+    bool divides_gradient; /* whole, and its gradient function divides what arrives among the
+                              replicas */
     bool wants_gradient;
     bool watched; /* its gradient stays after the walk */
     strata_tensor *gradient;

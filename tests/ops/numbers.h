@@ -14,7 +14,8 @@ void test_values(double *values, int64_t count, unsigned seed);
 strata_tensor *test_batch(strata_context *ctx, const strata_shape *shape, const double *values);
 strata_tensor *test_parameter(strata_context *ctx, const strata_shape *shape, const double *values);
 
-/* Gradients of Σ y·upstream, upstream as long as y. Ends the recording. Collective. */
+/* Gradients of Σ y·upstream, upstream as long as y; all of it arrives at each rank's piece, at a
+ * whole y too. Ends the recording. Collective. */
 void test_backward(strata_tensor *y, const double *upstream);
 
 /* The whole tensor is `expected`, within `tolerance`. Collective. */
