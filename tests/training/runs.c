@@ -1,0 +1,79 @@
+/* A small model and its data. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runs.h"
+
+#include <stdlib.h>
+
+#include "tensor/tensor.h"
+#include "training/session.h"
+
+strata_context *run_open(const char *mesh)
+{
+    strata_context *ctx =
+        strata_init(MPI_COMM_WORLD, (strata_options){.mesh = mesh, .seed = 4, .verbosity = 1});
+    assert_all_ok(ctx);
+    return ctx;
+}
+
+void run_close(strata_context *ctx)
+{
+    strata__session_close(ctx);
+    assert_all_int_equal(strata__context_free(ctx), 0);
+}
+
+strata_model *run_model(strata_context *ctx, const char *optimizer)
+{
+    strata_tensor *input = strata_input(ctx, .shape = {RUN_FEATURES});
+    strata_tensor *x = strata_dense(input, .units = 9, .activation = "relu", .name = "first");
+    x = strata_batch_normalization(x, .name = "norm");
+    x = strata_dropout(x, .rate = 0.3);
+    x = strata_dense(x, .units = RUN_CLASSES, .kernel_regularizer = "L2(0.001)", .name = "last");
+    strata_model *model = strata_functional(input, x, .name = "net");
+    strata_compile(model, .optimizer = optimizer,
+                   .loss = "SparseCategoricalCrossentropy(from_logits=True)",
+                   .metrics = {"accuracy"});
+    assert_all_ok(ctx);
+    return model;
+}
+
+strata_dataset *run_data(strata_context *ctx, float *x, int32_t *y)
+{
+    strata__random_normal((strata__key){7, 1}, 0, RUN_SAMPLES * RUN_FEATURES, x);
+    for (int i = 0; i < RUN_SAMPLES; i++) {
+        y[i] = i % RUN_CLASSES;
+        x[i * RUN_FEATURES + y[i]] += 2;
+    }
+    return strata_array_dataset(ctx,
+                                .x = {{x, STRATA_SHAPE(RUN_SAMPLES, RUN_FEATURES), STRATA_FLOAT32}},
+                                .y = {{y, STRATA_SHAPE(RUN_SAMPLES), STRATA_INT32}});
+}
+
+int run_weights(strata_model *model, double *values, int room)
+{
+    strata_variable *weights[32];
+    int count = strata_layer_weights(strata_model_layer(model), weights, 32), filled = 0;
+    assert_true(count <= 32);
+    for (int i = 0; i < count; i++) {
+        strata_shape shape = strata_variable_shape(weights[i]);
+        int64_t elements = strata__product(&shape, 0, shape.rank);
+        float *whole = malloc((size_t)elements * sizeof *whole);
+        assert_true(filled + elements <= room);
+        assert_int_equal(strata_variable_dtype(weights[i]), STRATA_FLOAT32);
+        assert_all_int_equal(strata_variable_read(weights[i], whole), STRATA_OK);
+        for (int64_t e = 0; e < elements; e++)
+            values[filled++] = whole[e];
+        free(whole);
+    }
+    return filled;
+}
+
+const char *run_text(const char *path)
+{
+    static char text[1 << 14];
+    FILE *file = fopen(path, "r");
+    size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    text[length] = '\0';
+    if (file)
+        fclose(file);
+    return text;
+}

@@ -1,0 +1,31 @@
+/* A small model and its data, for tests of whole runs. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_TESTS_TRAINING_RUNS_H
+#define STRATA_TESTS_TRAINING_RUNS_H
+
+#include <strata.h>
+
+#include "harness.h"
+#include "model/model.h"
+
+/* 7 batches of 8 an epoch, the last one of 2. */
+enum { RUN_SAMPLES = 50, RUN_FEATURES = 6, RUN_CLASSES = 3, RUN_BATCH = 8, RUN_STEPS = 7 };
+
+/* Sessions that end when the test says so; blocks that are left fail it. Collective. */
+strata_context *run_open(const char *mesh);
+void run_close(strata_context *ctx);
+
+/* Dense layers, batch normalization and dropout, compiled with this optimizer and accuracy. */
+strata_model *run_model(strata_context *ctx, const char *optimizer);
+
+/* Separable blobs; `x` (RUN_SAMPLES, RUN_FEATURES) and `y` (RUN_SAMPLES) are filled and used. */
+strata_dataset *run_data(strata_context *ctx, float *x, int32_t *y);
+
+/* All weights one after the other as doubles, in the order of the model: at most `room`; returns
+ * how many. Collective. */
+int run_weights(strata_model *model, double *values, int room);
+
+/* The file as text, "" if there is none. Valid until the next call. */
+const char *run_text(const char *path);
+
+#endif
