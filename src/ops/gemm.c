@@ -15,9 +15,9 @@ static void scale(float *c, int64_t ldc, int64_t m, int64_t n, float beta)
 
 /*
  * oneDNN's kernels are ahead nearly everywhere, most on two threads (2048 × 1024 × 256: 433 against
- * 384 GF/s, 64 × 512 × 512: 432 against 98), and they fit the machine: OpenBLAS 0.3.21 falls back to
- * SSE3 on processors that are newer than it. But a call costs 0.3 µs against 0.05 µs, which counts
- * below some thousand multiplications.
+ * 384 GF/s, 64 × 512 × 512: 432 against 98), and they fit the machine: OpenBLAS 0.3.21 falls back
+ * to SSE3 on processors that are newer than it. But a call costs 0.3 µs against 0.05 µs, which
+ * counts below some thousand multiplications.
  */
 enum { SMALL = 4096 };
 
