@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "training/terminal.h"
 
 enum { WIDTH = 20 /* of the bar, in characters */ };
 
@@ -33,7 +33,7 @@ static bool is_set(const char *variable, const char *value)
 
 static bool draws_over(void)
 {
-    return (isatty(STDOUT_FILENO) || is_set("STRATA_PROGRESS", "1")) && !is_set("TERM", "dumb");
+    return (strata__terminal_watched() || is_set("STRATA_PROGRESS", "1")) && !is_set("TERM", "dumb");
 }
 
 strata_status strata__progress_start(strata__progress *progress, strata_context *ctx,

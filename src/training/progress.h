@@ -19,9 +19,9 @@ typedef struct strata__progress {
 } strata__progress;
 
 /*
- * verbose: "0", "1", "2", or NULL or "auto": 1 on a terminal, else 2. mpirun forwards through a
- * pipe, so STRATA_PROGRESS=1 says that a terminal is at its end. NO_COLOR and TERM=dumb are obeyed.
- * Equal errors on all ranks. Local.
+ * verbose: "0", "1", "2", or NULL or "auto": 1 on a terminal, else 2. STRATA_PROGRESS=1 says that
+ * there is a terminal where that cannot be seen. NO_COLOR and TERM=dumb are obeyed. Equal errors on
+ * all ranks. Local.
  */
 strata_status strata__progress_start(strata__progress *progress, strata_context *ctx,
                                      const char *verbose);
