@@ -14,6 +14,10 @@ export OMPI_MCA_sharedfp=^sm OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
+# OpenBLAS 0.3.21 takes newer processors with AVX-512 for very old ones; p?gemm shall have the kernels that fit.
+if [ -z "${OPENBLAS_CORETYPE-}" ] && grep -qw avx512f /proc/cpuinfo 2> /dev/null; then
+    export OPENBLAS_CORETYPE=SkylakeX
+fi
 cores=$(getconf _NPROCESSORS_ONLN)
 
 row() {
