@@ -28,24 +28,12 @@ static json_t *layer_json(strata_layer *layer)
     return nested ? strata__model_serialize(nested) : strata__layer_serialize(layer);
 }
 
-/* How many earlier calls of the layer belong to this model: calls outside do not count. */
-static int node_index(const strata_model *model, const strata__graph_call *call)
-{
-    int index = 0;
-    for (int i = 0; i < model->step_count; i++) {
-        const strata__graph_call *other = model->steps[i].call;
-        if (other->layer == call->layer && other->index < call->index)
-            index++;
-    }
-    return index;
-}
-
 static json_t *tensor_json(const strata_model *model, const strata_tensor *tensor)
 {
     const strata__graph_call *maker = tensor->origin;
     return json_pack("{s:s, s:{s:o, s:s, s:[s, i, i]}}", "class_name", "__keras_tensor__", "config",
                      "shape", shape_json(&tensor->shape), "dtype", strata_dtype_name(tensor->dtype),
-                     "keras_history", maker->layer->name, node_index(model, maker),
+                     "keras_history", maker->layer->name, strata__node_index(model, maker),
                      tensor->origin_index);
 }
 
@@ -66,11 +54,9 @@ static json_t *node_json(const strata_model *model, const strata__graph_call *ca
 static json_t *nodes_json(const strata_model *model, const strata_layer *layer)
 {
     json_t *nodes = json_array();
-    for (int index = 0; index < layer->calls.count; index++) {
-        for (int i = 0; i < model->step_count; i++) {
-            if (model->steps[i].call == layer->calls.items[index])
-                json_array_append_new(nodes, node_json(model, model->steps[i].call));
-        }
+    for (int i = 0; i < layer->calls.count; i++) {
+        if (strata__is_step(model, layer->calls.items[i]))
+            json_array_append_new(nodes, node_json(model, layer->calls.items[i]));
     }
     return nodes;
 }
@@ -80,7 +66,7 @@ static json_t *end_json(const strata_model *model, const strata_tensor *tensor)
     const strata__graph_call *maker = tensor->origin;
     /* Keras counts the nodes of a nested Functional from 1 here, and only here. */
     int extra = maker->layer->class == &strata_functional_class ? 1 : 0;
-    return json_pack("[s, i, i]", maker->layer->name, node_index(model, maker) + extra,
+    return json_pack("[s, i, i]", maker->layer->name, strata__node_index(model, maker) + extra,
                      tensor->origin_index);
 }
 

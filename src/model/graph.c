@@ -193,6 +193,25 @@ strata_status strata__graph_make(strata_model *model)
     return status;
 }
 
+bool strata__is_step(const strata_model *model, const strata__graph_call *call)
+{
+    for (int i = 0; i < model->step_count; i++) {
+        if (model->steps[i].call == call)
+            return true;
+    }
+    return false;
+}
+
+int strata__node_index(const strata_model *model, const strata__graph_call *call)
+{
+    int index = 0;
+    for (int i = 0; i < model->step_count; i++) {
+        const strata__graph_call *other = model->steps[i].call;
+        index += other->layer == call->layer && other->index < call->index;
+    }
+    return index;
+}
+
 static void free_keys(strata_context *ctx, int count, char **keys)
 {
     for (int i = 0; keys && i < count; i++)

@@ -59,6 +59,11 @@ extern const strata_layer_class strata_sequential_class;
 strata_status strata__graph_make(strata_model *model);
 void strata__graph_free(strata_model *model);
 
+/* Whether a call of a layer belongs to the model, and how many earlier calls of that layer do:
+ * calls outside do not count. */
+bool strata__is_step(const strata_model *model, const strata__graph_call *call);
+int strata__node_index(const strata_model *model, const strata__graph_call *call);
+
 /* Makes sure the graph stands (a Sequential needs an InputLayer or a build). */
 strata_status strata__model_ready(strata_model *model);
 /* The model behind a layer of class Functional or Sequential, else NULL. */

@@ -134,25 +134,33 @@ static const strata__graph_call *call_in(const strata_model *model, const strata
     return layer->calls.count ? layer->calls.items[0] : NULL;
 }
 
-static void shape_text(const strata_model *model, const strata_layer *layer,
-                       char text[STRATA__SHAPE_TEXT])
+/* One shape, or a list of those of several outputs. */
+static char *shapes(const strata_model *model, const strata_layer *layer)
 {
+    char shape[STRATA__SHAPE_TEXT];
+    strata__text text = {.ctx = model->ctx};
     const strata__graph_call *call = model->ready ? call_in(model, layer) : NULL;
-    snprintf(text, STRATA__SHAPE_TEXT, "?");
-    if (call)
-        strata__shape_text(&call->outputs[0]->shape, text);
+    bool several = call && call->output_count > 1;
+    for (int i = 0; call && i < call->output_count; i++)
+        strata__text_format(&text, "%s%s",
+                            i         ? ", "
+                            : several ? "["
+                                      : "",
+                            strata__shape_text(&call->outputs[i]->shape, shape));
+    strata__text_puts(&text, !call ? "?" : several ? "]" : "");
+    return strata__text_take(&text);
 }
 
-/* "add[0][0],\nmulti_head…[0][0]": where the inputs of all calls come from; "-" for inputs. */
+/* "add[0][0], multi_head…[0][0]": where the inputs of all calls come from; "-" for inputs. */
 static char *connections(const strata_model *model, const strata_layer *layer)
 {
     strata__text text = {.ctx = model->ctx};
-    for (int i = 0; i < model->step_count; i++) {
-        const strata__graph_call *call = model->steps[i].call;
-        for (int k = 0; call->layer == layer && k < call->input_count; k++) {
+    for (int i = 0; i < layer->calls.count; i++) {
+        const strata__graph_call *call = layer->calls.items[i];
+        for (int k = 0; k < call->input_count && strata__is_step(model, call); k++) {
             const strata__graph_call *maker = call->inputs[k]->origin;
             strata__text_format(&text, "%s%s[%d][%d]", text.length ? ", " : "", maker->layer->name,
-                                maker->index, call->inputs[k]->origin_index);
+                                strata__node_index(model, maker), call->inputs[k]->origin_index);
         }
     }
     if (text.length == 0)
@@ -180,14 +188,14 @@ static int64_t count_of(strata_layer *layer, bool trainable_only)
 
 static void layer_row(const table *t, const strata_model *model, strata_layer *layer)
 {
-    char name[256], shape[STRATA__SHAPE_TEXT], count[32];
+    char name[256], count[32];
     snprintf(name, sizeof name, "%s (%s)", layer->name, layer->class->name);
-    shape_text(model, layer, shape);
     with_commas(count_of(layer, false), count);
     if (!layer->built)
         snprintf(count, sizeof count, "0 (unbuilt)");
-    char *from = connections(model, layer);
-    row(t, "│", (const char *const[]){name, shape, count, from ? from : ""});
+    char *shape = shapes(model, layer), *from = connections(model, layer);
+    row(t, "│", (const char *const[]){name, shape ? shape : "", count, from ? from : ""});
+    strata__free(model->ctx, shape);
     strata__free(model->ctx, from);
 }
 
@@ -196,21 +204,24 @@ static bool is_chain(const strata_model *model)
     if (model->sequential)
         return true;
     for (int i = 0; i < model->step_count; i++) {
-        if (model->steps[i].call->input_count > 1 || model->steps[i].call->index > 0)
+        const strata__graph_call *call = model->steps[i].call;
+        if (call->input_count > 1 || strata__node_index(model, call) > 0)
             return false;
     }
     return model->input_count == 1 && model->output_count == 1 &&
            model->step_count + 1 == model->layers.count;
 }
 
+/* Keras's shares of a line, and what it then takes off each column for the bars between them. */
 static table make_table(const strata_model *model, FILE *stream, int line_length)
 {
-    table t = {.stream = stream, .columns = is_chain(model) ? 3 : 4};
     static const double chain[] = {0.45, 0.80, 1.0}, graph[] = {0.31, 0.56, 0.74, 1.0};
-    int inner = (line_length > 40 ? line_length : 80) - (t.columns + 1), done = 0;
+    static const int off_chain[] = {1, 2, 1}, off_graph[] = {1, 1, 2, 1};
+    table t = {.stream = stream, .columns = is_chain(model) ? 3 : 4};
+    int width = line_length > 40 ? line_length : 80, done = 0;
     for (int c = 0; c < t.columns; c++) {
-        int end = (int)((t.columns == 3 ? chain[c] : graph[c]) * inner + 0.5);
-        t.widths[c] = end - done;
+        int end = (int)((t.columns == 3 ? chain[c] : graph[c]) * width);
+        t.widths[c] = end - done - (t.columns == 3 ? off_chain[c] : off_graph[c]);
         done = end;
     }
     return t;
