@@ -73,7 +73,7 @@ static void philox_block(strata__key key, uint64_t number, uint32_t words[WORDS]
 }
 
 /* The same for blocks first … first+LANES−1, side by side. */
-STRATA__VECTOR static void philox_batch(strata__key key, uint64_t first, uint32_t words[BATCH])
+STRATA__SIMD static void philox_batch(strata__key key, uint64_t first, uint32_t words[BATCH])
 {
     uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES];
     for (int lane = 0; lane < LANES; lane++) {

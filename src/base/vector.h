@@ -9,9 +9,9 @@
  */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define STRATA__VECTOR __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#define STRATA__SIMD __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
-#define STRATA__VECTOR
+#define STRATA__SIMD
 #endif
 
 #endif

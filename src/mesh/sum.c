@@ -10,7 +10,7 @@
  * sources. */
 enum { BLOCK = 1024 };
 
-STRATA__VECTOR
+STRATA__SIMD
 static void add_two(float *restrict sum, const float *restrict a, const float *restrict b,
                     int length)
 {
@@ -18,7 +18,7 @@ static void add_two(float *restrict sum, const float *restrict a, const float *r
         sum[i] = a[i] + b[i];
 }
 
-STRATA__VECTOR
+STRATA__SIMD
 static void add_one(float *restrict sum, const float *restrict a, int length)
 {
     for (int i = 0; i < length; i++)

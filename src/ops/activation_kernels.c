@@ -44,13 +44,13 @@ static inline float bounded_relu_slope(const void *arguments, float x, float y)
     return x > highest ? 0.0f : bound * inside;
 }
 
-STRATA__VECTOR static void relu_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void relu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(relu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void relu_slopes(const void *arguments, int64_t n, const float *x,
-                                       const float *y, const float *dy, float *dx)
+STRATA__SIMD static void relu_slopes(const void *arguments, int64_t n, const float *x,
+                                     const float *y, const float *dy, float *dx)
 {
     const strata__relu_arguments *c = arguments;
     if (isnan(c->max_value))
@@ -61,8 +61,8 @@ STRATA__VECTOR static void relu_slopes(const void *arguments, int64_t n, const f
 
 const strata__pointwise strata__relu_function = {relu_values, relu_slopes, true};
 
-STRATA__VECTOR void strata__relu_gradient_from_result(const float *y, const float *dy, float *dx,
-                                                      int64_t count)
+STRATA__SIMD void strata__relu_gradient_from_result(const float *y, const float *dy, float *dx,
+                                                    int64_t count)
 {
 #pragma omp simd
     for (int64_t i = 0; i < count; i++)
@@ -84,14 +84,14 @@ static inline float leaky_relu_slope(const void *arguments, float x, float y)
     return y >= 0.0f ? 1.0f : negative;
 }
 
-STRATA__VECTOR static void leaky_relu_values(const void *arguments, int64_t n, const float *x,
-                                             float *y)
+STRATA__SIMD static void leaky_relu_values(const void *arguments, int64_t n, const float *x,
+                                           float *y)
 {
     strata__map(leaky_relu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void leaky_relu_slopes(const void *arguments, int64_t n, const float *x,
-                                             const float *y, const float *dy, float *dx)
+STRATA__SIMD static void leaky_relu_slopes(const void *arguments, int64_t n, const float *x,
+                                           const float *y, const float *dy, float *dx)
 {
     strata__chain(leaky_relu_slope, arguments, n, x, y, dy, dx);
 }
@@ -113,13 +113,13 @@ static inline float relu6_slope(const void *arguments, float x, float y)
     return x > 0.0f && x < 6.0f ? 1.0f : 0.0f;
 }
 
-STRATA__VECTOR static void relu6_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void relu6_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(relu6_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void relu6_slopes(const void *arguments, int64_t n, const float *x,
-                                        const float *y, const float *dy, float *dx)
+STRATA__SIMD static void relu6_slopes(const void *arguments, int64_t n, const float *x,
+                                      const float *y, const float *dy, float *dx)
 {
     strata__chain(relu6_slope, arguments, n, x, y, dy, dx);
 }
@@ -140,13 +140,13 @@ static inline float elu_slope(const void *arguments, float x, float y)
     return x > 0.0f ? 1.0f : below;
 }
 
-STRATA__VECTOR static void elu_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void elu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(elu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void elu_slopes(const void *arguments, int64_t n, const float *x,
-                                      const float *y, const float *dy, float *dx)
+STRATA__SIMD static void elu_slopes(const void *arguments, int64_t n, const float *x,
+                                    const float *y, const float *dy, float *dx)
 {
     strata__chain(elu_slope, arguments, n, x, y, dy, dx);
 }
@@ -168,13 +168,13 @@ static inline float selu_slope(const void *arguments, float x, float y)
     return y > 0.0f ? SELU_SCALE : y + SELU_SCALE * SELU_ALPHA;
 }
 
-STRATA__VECTOR static void selu_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void selu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(selu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void selu_slopes(const void *arguments, int64_t n, const float *x,
-                                       const float *y, const float *dy, float *dx)
+STRATA__SIMD static void selu_slopes(const void *arguments, int64_t n, const float *x,
+                                     const float *y, const float *dy, float *dx)
 {
     strata__chain(selu_slope, arguments, n, x, y, dy, dx);
 }
@@ -196,13 +196,13 @@ static inline float tanh_slope(const void *arguments, float x, float y)
     return 1.0f - y * y;
 }
 
-STRATA__VECTOR static void tanh_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void tanh_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(tanh_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void tanh_slopes(const void *arguments, int64_t n, const float *x,
-                                       const float *y, const float *dy, float *dx)
+STRATA__SIMD static void tanh_slopes(const void *arguments, int64_t n, const float *x,
+                                     const float *y, const float *dy, float *dx)
 {
     strata__chain(tanh_slope, arguments, n, x, y, dy, dx);
 }
@@ -224,14 +224,13 @@ static inline float sigmoid_slope(const void *arguments, float x, float y)
     return y * (1.0f - y);
 }
 
-STRATA__VECTOR static void sigmoid_values(const void *arguments, int64_t n, const float *x,
-                                          float *y)
+STRATA__SIMD static void sigmoid_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(sigmoid_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void sigmoid_slopes(const void *arguments, int64_t n, const float *x,
-                                          const float *y, const float *dy, float *dx)
+STRATA__SIMD static void sigmoid_slopes(const void *arguments, int64_t n, const float *x,
+                                        const float *y, const float *dy, float *dx)
 {
     strata__chain(sigmoid_slope, arguments, n, x, y, dy, dx);
 }
@@ -253,14 +252,13 @@ static inline float softplus_slope(const void *arguments, float x, float y)
     return strata__sigmoid(x);
 }
 
-STRATA__VECTOR static void softplus_values(const void *arguments, int64_t n, const float *x,
-                                           float *y)
+STRATA__SIMD static void softplus_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(softplus_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void softplus_slopes(const void *arguments, int64_t n, const float *x,
-                                           const float *y, const float *dy, float *dx)
+STRATA__SIMD static void softplus_slopes(const void *arguments, int64_t n, const float *x,
+                                         const float *y, const float *dy, float *dx)
 {
     strata__chain(softplus_slope, arguments, n, x, y, dy, dx);
 }
@@ -283,14 +281,13 @@ static inline float softsign_slope(const void *arguments, float x, float y)
     return 1.0f / (d * d);
 }
 
-STRATA__VECTOR static void softsign_values(const void *arguments, int64_t n, const float *x,
-                                           float *y)
+STRATA__SIMD static void softsign_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(softsign_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void softsign_slopes(const void *arguments, int64_t n, const float *x,
-                                           const float *y, const float *dy, float *dx)
+STRATA__SIMD static void softsign_slopes(const void *arguments, int64_t n, const float *x,
+                                         const float *y, const float *dy, float *dx)
 {
     strata__chain(softsign_slope, arguments, n, x, y, dy, dx);
 }
@@ -313,13 +310,13 @@ static inline float silu_slope(const void *arguments, float x, float y)
     return s * (1.0f + x * (1.0f - s));
 }
 
-STRATA__VECTOR static void silu_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void silu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(silu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void silu_slopes(const void *arguments, int64_t n, const float *x,
-                                       const float *y, const float *dy, float *dx)
+STRATA__SIMD static void silu_slopes(const void *arguments, int64_t n, const float *x,
+                                     const float *y, const float *dy, float *dx)
 {
     strata__chain(silu_slope, arguments, n, x, y, dy, dx);
 }
@@ -341,14 +338,14 @@ static inline float hard_sigmoid_slope(const void *arguments, float x, float y)
     return x > -3.0f && x < 3.0f ? 1.0f / 6.0f : 0.0f;
 }
 
-STRATA__VECTOR static void hard_sigmoid_values(const void *arguments, int64_t n, const float *x,
-                                               float *y)
+STRATA__SIMD static void hard_sigmoid_values(const void *arguments, int64_t n, const float *x,
+                                             float *y)
 {
     strata__map(hard_sigmoid_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void hard_sigmoid_slopes(const void *arguments, int64_t n, const float *x,
-                                               const float *y, const float *dy, float *dx)
+STRATA__SIMD static void hard_sigmoid_slopes(const void *arguments, int64_t n, const float *x,
+                                             const float *y, const float *dy, float *dx)
 {
     strata__chain(hard_sigmoid_slope, arguments, n, x, y, dy, dx);
 }
@@ -371,14 +368,14 @@ static inline float hard_silu_slope(const void *arguments, float x, float y)
     return x <= -3.0f ? 0.0f : x >= 3.0f ? 1.0f : inside;
 }
 
-STRATA__VECTOR static void hard_silu_values(const void *arguments, int64_t n, const float *x,
-                                            float *y)
+STRATA__SIMD static void hard_silu_values(const void *arguments, int64_t n, const float *x,
+                                          float *y)
 {
     strata__map(hard_silu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void hard_silu_slopes(const void *arguments, int64_t n, const float *x,
-                                            const float *y, const float *dy, float *dx)
+STRATA__SIMD static void hard_silu_slopes(const void *arguments, int64_t n, const float *x,
+                                          const float *y, const float *dy, float *dx)
 {
     strata__chain(hard_silu_slope, arguments, n, x, y, dy, dx);
 }
@@ -401,13 +398,13 @@ static inline float mish_slope(const void *arguments, float x, float y)
     return t + x * (1.0f - t * t) * strata__sigmoid(x);
 }
 
-STRATA__VECTOR static void mish_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void mish_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(mish_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void mish_slopes(const void *arguments, int64_t n, const float *x,
-                                       const float *y, const float *dy, float *dx)
+STRATA__SIMD static void mish_slopes(const void *arguments, int64_t n, const float *x,
+                                     const float *y, const float *dy, float *dx)
 {
     strata__chain(mish_slope, arguments, n, x, y, dy, dx);
 }
@@ -451,7 +448,7 @@ static inline float fast_gelu_slope(const void *arguments, float x, float y)
     return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * inner;
 }
 
-STRATA__VECTOR static void gelu_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void gelu_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     const strata__gelu_arguments *c = arguments;
     if (c->approximate)
@@ -460,8 +457,8 @@ STRATA__VECTOR static void gelu_values(const void *arguments, int64_t n, const f
         strata__map(exact_gelu_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void gelu_slopes(const void *arguments, int64_t n, const float *x,
-                                       const float *y, const float *dy, float *dx)
+STRATA__SIMD static void gelu_slopes(const void *arguments, int64_t n, const float *x,
+                                     const float *y, const float *dy, float *dx)
 {
     const strata__gelu_arguments *c = arguments;
     if (c->approximate)

@@ -31,7 +31,7 @@ void strata__batch_total(strata_context *ctx, double *values, int count)
     strata__sum(ctx, STRATA__BATCH, values, count, STRATA_FLOAT64);
 }
 
-STRATA__VECTOR double strata__batch_dot_part(const float *a, const float *b, int64_t count)
+STRATA__SIMD double strata__batch_dot_part(const float *a, const float *b, int64_t count)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)

@@ -5,8 +5,8 @@
 #include "ops/batch.h"
 #include "tensor/tape.h"
 
-STRATA__VECTOR static void add_row(const float *a, const float *b, double w, int64_t n, double *sum,
-                                   double *dot)
+STRATA__SIMD static void add_row(const float *a, const float *b, double w, int64_t n, double *sum,
+                                 double *dot)
 {
 #pragma omp simd
     for (int64_t j = 0; j < n; j++) {

@@ -110,8 +110,8 @@ static inline __attribute__((always_inline)) void values(function *f, const stra
     }
 }
 
-STRATA__VECTOR void strata__binary_values(strata__binary_function function,
-                                          const strata__binary_run *run)
+STRATA__SIMD void strata__binary_values(strata__binary_function function,
+                                        const strata__binary_run *run)
 {
     switch (function) {
     case STRATA__ADD:
@@ -151,8 +151,8 @@ static inline __attribute__((always_inline)) void slopes(function *f, const stra
 }
 
 /* One function for each operand: the compiler makes them for several machines. */
-STRATA__VECTOR static void first_slopes(strata__binary_function function,
-                                        const strata__binary_run *run)
+STRATA__SIMD static void first_slopes(strata__binary_function function,
+                                      const strata__binary_run *run)
 {
     switch (function) {
     case STRATA__ADD:
@@ -174,8 +174,8 @@ STRATA__VECTOR static void first_slopes(strata__binary_function function,
     }
 }
 
-STRATA__VECTOR static void second_slopes(strata__binary_function function,
-                                         const strata__binary_run *run)
+STRATA__SIMD static void second_slopes(strata__binary_function function,
+                                       const strata__binary_run *run)
 {
     switch (function) {
     case STRATA__ADD:

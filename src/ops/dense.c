@@ -23,7 +23,7 @@ typedef struct finish {
     float *y; /* (rows × n) */
 } finish;
 
-STRATA__VECTOR static void add_bias(float *y, const float *bias, int64_t rows, int64_t n)
+STRATA__SIMD static void add_bias(float *y, const float *bias, int64_t rows, int64_t n)
 {
     for (int64_t i = 0; i < rows; i++) {
 #pragma omp simd

@@ -10,24 +10,24 @@ typedef struct saved {
     float scale;
 } saved;
 
-STRATA__VECTOR static void apply(const float *x, const unsigned char *keep, float scale, float *y,
-                                 int64_t count)
+STRATA__SIMD static void apply(const float *x, const unsigned char *keep, float scale, float *y,
+                               int64_t count)
 {
 #pragma omp simd
     for (int64_t i = 0; i < count; i++)
         y[i] = keep[i] ? x[i] * scale : 0.0f;
 }
 
-STRATA__VECTOR static void apply_and_add(const float *x, const unsigned char *keep, float scale,
-                                         float *y, int64_t count)
+STRATA__SIMD static void apply_and_add(const float *x, const unsigned char *keep, float scale,
+                                       float *y, int64_t count)
 {
 #pragma omp simd
     for (int64_t i = 0; i < count; i++)
         y[i] += keep[i] ? x[i] * scale : 0.0f;
 }
 
-STRATA__VECTOR static void compare(const float *uniform, float rate, unsigned char *keep,
-                                   int64_t count)
+STRATA__SIMD static void compare(const float *uniform, float rate, unsigned char *keep,
+                                 int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         keep[i] = uniform[i] >= rate;

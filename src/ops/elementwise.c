@@ -23,13 +23,13 @@ static inline float affine_slope(const void *arguments, float x, float y)
     return ((const affine *)arguments)->scale;
 }
 
-STRATA__VECTOR static void affine_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void affine_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(affine_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void affine_slopes(const void *arguments, int64_t n, const float *x,
-                                         const float *y, const float *dy, float *dx)
+STRATA__SIMD static void affine_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
 {
     strata__chain(affine_slope, arguments, n, x, y, dy, dx);
 }
@@ -61,13 +61,13 @@ static inline float square_slope(const void *arguments, float x, float y)
     return 2.0f * x;
 }
 
-STRATA__VECTOR static void square_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void square_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(square_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void square_slopes(const void *arguments, int64_t n, const float *x,
-                                         const float *y, const float *dy, float *dx)
+STRATA__SIMD static void square_slopes(const void *arguments, int64_t n, const float *x,
+                                       const float *y, const float *dy, float *dx)
 {
     strata__chain(square_slope, arguments, n, x, y, dy, dx);
 }
@@ -93,13 +93,13 @@ static inline float sqrt_slope(const void *arguments, float x, float y)
     return 0.5f / y;
 }
 
-STRATA__VECTOR static void sqrt_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void sqrt_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(sqrt_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void sqrt_slopes(const void *arguments, int64_t n, const float *x,
-                                       const float *y, const float *dy, float *dx)
+STRATA__SIMD static void sqrt_slopes(const void *arguments, int64_t n, const float *x,
+                                     const float *y, const float *dy, float *dx)
 {
     strata__chain(sqrt_slope, arguments, n, x, y, dy, dx);
 }
@@ -125,13 +125,13 @@ static inline float exp_slope(const void *arguments, float x, float y)
     return y;
 }
 
-STRATA__VECTOR static void exp_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void exp_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(exp_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void exp_slopes(const void *arguments, int64_t n, const float *x,
-                                      const float *y, const float *dy, float *dx)
+STRATA__SIMD static void exp_slopes(const void *arguments, int64_t n, const float *x,
+                                    const float *y, const float *dy, float *dx)
 {
     strata__chain(exp_slope, arguments, n, x, y, dy, dx);
 }
@@ -158,13 +158,13 @@ static inline float log_slope(const void *arguments, float x, float y)
     return 1.0f / x;
 }
 
-STRATA__VECTOR static void log_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void log_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(log_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void log_slopes(const void *arguments, int64_t n, const float *x,
-                                      const float *y, const float *dy, float *dx)
+STRATA__SIMD static void log_slopes(const void *arguments, int64_t n, const float *x,
+                                    const float *y, const float *dy, float *dx)
 {
     strata__chain(log_slope, arguments, n, x, y, dy, dx);
 }
@@ -190,13 +190,13 @@ static inline float abs_slope(const void *arguments, float x, float y)
     return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f;
 }
 
-STRATA__VECTOR static void abs_values(const void *arguments, int64_t n, const float *x, float *y)
+STRATA__SIMD static void abs_values(const void *arguments, int64_t n, const float *x, float *y)
 {
     strata__map(abs_point, arguments, n, x, y);
 }
 
-STRATA__VECTOR static void abs_slopes(const void *arguments, int64_t n, const float *x,
-                                      const float *y, const float *dy, float *dx)
+STRATA__SIMD static void abs_slopes(const void *arguments, int64_t n, const float *x,
+                                    const float *y, const float *dy, float *dx)
 {
     strata__chain(abs_slope, arguments, n, x, y, dy, dx);
 }

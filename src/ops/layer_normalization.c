@@ -38,8 +38,8 @@ static rows rows_of(const saved *s)
 
 /* --- kernels --- */
 
-STRATA__VECTOR static void row_moments(const float *x, int64_t n, double epsilon, float *mean,
-                                       float *r)
+STRATA__SIMD static void row_moments(const float *x, int64_t n, double epsilon, float *mean,
+                                     float *r)
 {
     float sum = 0.0f, squares = 0.0f;
 #pragma omp simd reduction(+ : sum)
@@ -54,8 +54,8 @@ STRATA__VECTOR static void row_moments(const float *x, int64_t n, double epsilon
 }
 
 /* y = (x − center)·r·γ + β */
-STRATA__VECTOR static void row_transform(const float *x, int64_t n, float center, float r,
-                                         const float *gamma, const float *beta, float *y)
+STRATA__SIMD static void row_transform(const float *x, int64_t n, float center, float r,
+                                       const float *gamma, const float *beta, float *y)
 {
 #pragma omp simd
     for (int64_t j = 0; j < n; j++)
@@ -63,7 +63,7 @@ STRATA__VECTOR static void row_transform(const float *x, int64_t n, float center
 }
 
 /* u = (x − center)·r */
-STRATA__VECTOR static void row_normalize(const float *x, int64_t n, float center, float r, float *u)
+STRATA__SIMD static void row_normalize(const float *x, int64_t n, float center, float r, float *u)
 {
 #pragma omp simd
     for (int64_t j = 0; j < n; j++)
@@ -72,8 +72,8 @@ STRATA__VECTOR static void row_normalize(const float *x, int64_t n, float center
 
 /* With g = dy·γ and x̂ = (x − mean)·r:  dx = r·(g − Σg/n − x̂·Σ(g·u)/n); the middle term only where u
  * is centred. */
-STRATA__VECTOR static void row_gradient(const float *x, const float *dy, int64_t n, float mean,
-                                        bool centred, float r, const float *gamma, float *dx)
+STRATA__SIMD static void row_gradient(const float *x, const float *dy, int64_t n, float mean,
+                                      bool centred, float r, const float *gamma, float *dx)
 {
     float sum = 0.0f, dot = 0.0f, center = centred ? mean : 0.0f;
 #pragma omp simd reduction(+ : sum, dot)

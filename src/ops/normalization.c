@@ -49,7 +49,7 @@ typedef struct row_work {
 } row_work;
 
 /* y = (x − mean)·scale + offset */
-STRATA__VECTOR static void transform(const row_work *k, int64_t first, int64_t rows)
+STRATA__SIMD static void transform(const row_work *k, int64_t first, int64_t rows)
 {
     int64_t n = k->n;
     const float *x = k->x + first * n;
@@ -62,7 +62,7 @@ STRATA__VECTOR static void transform(const row_work *k, int64_t first, int64_t r
 }
 
 /* dx = scale·dy − w·(offset + slope·(x − mean)) */
-STRATA__VECTOR static void transform_gradient(const row_work *k, int64_t first, int64_t rows)
+STRATA__SIMD static void transform_gradient(const row_work *k, int64_t first, int64_t rows)
 {
     int64_t n = k->n;
     const float *x = k->x + first * n, *dy = k->dy + first * n;

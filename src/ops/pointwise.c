@@ -44,7 +44,7 @@ typedef struct gradient_job {
     float *dx;
 } gradient_job;
 
-STRATA__VECTOR static void add_to(float *into, const float *from, int64_t count)
+STRATA__SIMD static void add_to(float *into, const float *from, int64_t count)
 {
 #pragma omp simd
     for (int64_t i = 0; i < count; i++)

@@ -177,8 +177,8 @@ strata_tensor *strata__average_pooling(const char *who, strata_tensor *x,
 /* --- all cells --- */
 
 /* y (samples, channels) ← mean over cells of x (samples, cells, channels). */
-STRATA__VECTOR static void mean_over_cells(const float *x, int64_t samples, int64_t cells,
-                                           int64_t channels, float *y)
+STRATA__SIMD static void mean_over_cells(const float *x, int64_t samples, int64_t cells,
+                                         int64_t channels, float *y)
 {
     float scale = 1.0f / (float)cells;
     for (int64_t i = 0; i < samples; i++, y += channels) {
@@ -195,8 +195,8 @@ STRATA__VECTOR static void mean_over_cells(const float *x, int64_t samples, int6
 }
 
 /* dx (samples, cells, channels) ← dy / cells in every cell. */
-STRATA__VECTOR static void spread_over_cells(const float *dy, int64_t samples, int64_t cells,
-                                             int64_t channels, float *dx)
+STRATA__SIMD static void spread_over_cells(const float *dy, int64_t samples, int64_t cells,
+                                           int64_t channels, float *dx)
 {
     float scale = 1.0f / (float)cells;
     for (int64_t i = 0; i < samples; i++, dy += channels) {

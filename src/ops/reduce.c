@@ -12,7 +12,7 @@
 /* Columns summed at once: their sums stay in the nearest cache. */
 enum { TILE = 256 };
 
-STRATA__VECTOR static double sum_run(const float *x, int64_t n)
+STRATA__SIMD static double sum_run(const float *x, int64_t n)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -22,8 +22,8 @@ STRATA__VECTOR static double sum_run(const float *x, int64_t n)
 }
 
 /* sums (count) += Σ of rows that lie `stride` apart. */
-STRATA__VECTOR static void sum_strip(const float *x, int64_t rows, int64_t stride, int64_t count,
-                                     double *sums)
+STRATA__SIMD static void sum_strip(const float *x, int64_t rows, int64_t stride, int64_t count,
+                                   double *sums)
 {
     for (int64_t i = 0; i < rows; i++) {
 #pragma omp simd
@@ -70,7 +70,7 @@ typedef struct saved {
 } saved;
 
 /* dx (outer, n, inner) = beta·dx + scale·dy (outer, inner) */
-STRATA__VECTOR static void spread(const saved *s, const float *dy, float beta, float *dx)
+STRATA__SIMD static void spread(const saved *s, const float *dy, float beta, float *dx)
 {
     float scale = (float)s->scale;
     for (int64_t o = 0; o < s->outer; o++) {

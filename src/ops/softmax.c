@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) float largest(const float *x, int64
 }
 
 /* y = e^(x − max) / Σ e^(x − max); y may be x. */
-STRATA__VECTOR static void softmax_row(const float *x, float *y, int64_t n)
+STRATA__SIMD static void softmax_row(const float *x, float *y, int64_t n)
 {
     float most = largest(x, n), sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -44,7 +44,7 @@ static void masked_row(const float *x, const unsigned char *mask, float *y, int6
 }
 
 /* y = x − max − ln Σ e^(x − max) */
-STRATA__VECTOR static void log_softmax_row(const float *x, float *y, int64_t n)
+STRATA__SIMD static void log_softmax_row(const float *x, float *y, int64_t n)
 {
     float most = largest(x, n), sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -57,8 +57,8 @@ STRATA__VECTOR static void log_softmax_row(const float *x, float *y, int64_t n)
 }
 
 /* dx = beta·dx + y·(dy − Σ dy·y) */
-STRATA__VECTOR static void softmax_gradient_row(const float *y, const float *dy, int64_t n,
-                                                float beta, float *dx)
+STRATA__SIMD static void softmax_gradient_row(const float *y, const float *dy, int64_t n,
+                                              float beta, float *dx)
 {
     float dot = 0;
 #pragma omp simd reduction(+ : dot)
@@ -70,8 +70,8 @@ STRATA__VECTOR static void softmax_gradient_row(const float *y, const float *dy,
 }
 
 /* dx = beta·dx + dy − e^y·Σ dy */
-STRATA__VECTOR static void log_softmax_gradient_row(const float *y, const float *dy, int64_t n,
-                                                    float beta, float *dx)
+STRATA__SIMD static void log_softmax_gradient_row(const float *y, const float *dy, int64_t n,
+                                                  float beta, float *dx)
 {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)

@@ -6,13 +6,13 @@
 
 #include "base/vector.h"
 
-STRATA__VECTOR void strata__scale(int64_t count, float *x, float factor)
+STRATA__SIMD void strata__scale(int64_t count, float *x, float factor)
 {
     for (int64_t i = 0; i < count; i++)
         x[i] *= factor;
 }
 
-STRATA__VECTOR void strata__bound(int64_t count, float *x, float bound)
+STRATA__SIMD void strata__bound(int64_t count, float *x, float bound)
 {
     for (int64_t i = 0; i < count; i++) {
         float low = x[i] < -bound ? -bound : x[i];
@@ -20,14 +20,13 @@ STRATA__VECTOR void strata__bound(int64_t count, float *x, float bound)
     }
 }
 
-STRATA__VECTOR void strata__accumulate(int64_t count, float *sum, const float *x)
+STRATA__SIMD void strata__accumulate(int64_t count, float *sum, const float *x)
 {
     for (int64_t i = 0; i < count; i++)
         sum[i] += x[i];
 }
 
-STRATA__VECTOR void strata__take_mean(int64_t count, float *restrict x, float *restrict sum,
-                                      float n)
+STRATA__SIMD void strata__take_mean(int64_t count, float *restrict x, float *restrict sum, float n)
 {
     for (int64_t i = 0; i < count; i++) {
         x[i] = (sum[i] + x[i]) / n;
@@ -35,8 +34,8 @@ STRATA__VECTOR void strata__take_mean(int64_t count, float *restrict x, float *r
     }
 }
 
-STRATA__VECTOR static void average(int64_t count, float *restrict average, const float *restrict w,
-                                   float keep)
+STRATA__SIMD static void average(int64_t count, float *restrict average, const float *restrict w,
+                                 float keep)
 {
     float take = 1 - keep;
     for (int64_t i = 0; i < count; i++)
@@ -50,7 +49,7 @@ void strata__average(int64_t count, float *into, float *w, float keep, bool over
         memcpy(w, into, (size_t)count * sizeof *w);
 }
 
-STRATA__VECTOR double strata__squares(int64_t count, const float *x)
+STRATA__SIMD double strata__squares(int64_t count, const float *x)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)

@@ -38,8 +38,8 @@ typedef struct numbers {
     float take_1, take_2, rate, epsilon;
 } numbers;
 
-STRATA__VECTOR static void adam(int64_t count, float *restrict w, const float *restrict g,
-                                float *restrict m, float *restrict v, numbers n)
+STRATA__SIMD static void adam(int64_t count, float *restrict w, const float *restrict g,
+                              float *restrict m, float *restrict v, numbers n)
 {
     for (int64_t i = 0; i < count; i++) {
         m[i] += (g[i] - m[i]) * n.take_1;
@@ -49,9 +49,8 @@ STRATA__VECTOR static void adam(int64_t count, float *restrict w, const float *r
 }
 
 /* As above, with h ← max(h, v) under the root. */
-STRATA__VECTOR static void amsgrad(int64_t count, float *restrict w, const float *restrict g,
-                                   float *restrict m, float *restrict v, float *restrict h,
-                                   numbers n)
+STRATA__SIMD static void amsgrad(int64_t count, float *restrict w, const float *restrict g,
+                                 float *restrict m, float *restrict v, float *restrict h, numbers n)
 {
     for (int64_t i = 0; i < count; i++) {
         m[i] += (g[i] - m[i]) * n.take_1;

@@ -29,8 +29,7 @@ typedef struct numbers {
 } numbers;
 
 /* v ← ρv + (1−ρ)g²;  g ← α·g / √(v + ε). */
-STRATA__VECTOR static void increments(int64_t count, float *restrict g, float *restrict v,
-                                      numbers n)
+STRATA__SIMD static void increments(int64_t count, float *restrict g, float *restrict v, numbers n)
 {
     for (int64_t i = 0; i < count; i++) {
         v[i] = n.keep * v[i] + n.take * (g[i] * g[i]);
@@ -39,8 +38,8 @@ STRATA__VECTOR static void increments(int64_t count, float *restrict g, float *r
 }
 
 /* As above, with a ← ρa + (1−ρ)g and v − a² under the root. */
-STRATA__VECTOR static void centered(int64_t count, float *restrict g, float *restrict v,
-                                    float *restrict a, numbers n)
+STRATA__SIMD static void centered(int64_t count, float *restrict g, float *restrict v,
+                                  float *restrict a, numbers n)
 {
     for (int64_t i = 0; i < count; i++) {
         v[i] = n.keep * v[i] + n.take * (g[i] * g[i]);
@@ -50,16 +49,15 @@ STRATA__VECTOR static void centered(int64_t count, float *restrict g, float *res
 }
 
 /* w ← w − increment. */
-STRATA__VECTOR static void descend(int64_t count, float *restrict w,
-                                   const float *restrict increment)
+STRATA__SIMD static void descend(int64_t count, float *restrict w, const float *restrict increment)
 {
     for (int64_t i = 0; i < count; i++)
         w[i] -= increment[i];
 }
 
 /* b ← μb + increment;  w ← w − b. */
-STRATA__VECTOR static void roll(int64_t count, float *restrict w, const float *restrict increment,
-                                float *restrict b, float momentum)
+STRATA__SIMD static void roll(int64_t count, float *restrict w, const float *restrict increment,
+                              float *restrict b, float momentum)
 {
     for (int64_t i = 0; i < count; i++) {
         b[i] = momentum * b[i] + increment[i];

@@ -17,16 +17,16 @@ static const strata_field fields[] = {
 };
 
 /* w ← w − α·g. */
-STRATA__VECTOR static void plain(int64_t count, float *restrict w, const float *restrict g,
-                                 float rate)
+STRATA__SIMD static void plain(int64_t count, float *restrict w, const float *restrict g,
+                               float rate)
 {
     for (int64_t i = 0; i < count; i++)
         w[i] -= rate * g[i];
 }
 
 /* m ← μ·m − α·g;  w ← w + m. */
-STRATA__VECTOR static void with_momentum(int64_t count, float *restrict w, const float *restrict g,
-                                         float *restrict m, float rate, float momentum)
+STRATA__SIMD static void with_momentum(int64_t count, float *restrict w, const float *restrict g,
+                                       float *restrict m, float rate, float momentum)
 {
     for (int64_t i = 0; i < count; i++) {
         m[i] = momentum * m[i] - rate * g[i];
@@ -35,8 +35,8 @@ STRATA__VECTOR static void with_momentum(int64_t count, float *restrict w, const
 }
 
 /* m ← μ·m − α·g;  w ← w + μ·m − α·g. */
-STRATA__VECTOR static void nesterov(int64_t count, float *restrict w, const float *restrict g,
-                                    float *restrict m, float rate, float momentum)
+STRATA__SIMD static void nesterov(int64_t count, float *restrict w, const float *restrict g,
+                                  float *restrict m, float rate, float momentum)
 {
     for (int64_t i = 0; i < count; i++) {
         m[i] = momentum * m[i] - rate * g[i];

@@ -88,7 +88,8 @@ static int64_t number_option(strata_context *ctx, int64_t given, const char *opt
 }
 
 /* Position of a variable's text in a list of names; 0, the default, when it is not set. */
-static int choice_option(strata_context *ctx, const char *variable, int count, const char *const *names)
+static int choice_option(strata_context *ctx, const char *variable, int count,
+                         const char *const *names)
 {
     const char *text = text_option(NULL, variable);
     for (int i = 0; text && i < count; i++) {
@@ -96,19 +97,36 @@ static int choice_option(strata_context *ctx, const char *variable, int count, c
             return i;
     }
     if (text)
-        strata__fail(ctx, STRATA_INVALID, "%s=%s is none of %s, %s, %s", variable, text, names[0], names[1], names[2]);
+        strata__fail(ctx, STRATA_INVALID, "%s=%s is none of %s, %s, %s", variable, text, names[0],
+                     names[1], names[2]);
     return 0;
 }
 
 static void read_engines(strata_context *ctx)
 {
-    ctx->gemm = (strata__gemm_library)choice_option(ctx, "STRATA_GEMM", 3,
-                                                    (const char *const[]){"auto", "onednn", "openblas"});
-    ctx->matmul = (strata__matmul_engine)choice_option(ctx, "STRATA_MATMUL", 3,
-                                                       (const char *const[]){"auto", "summa", "pblas"});
+    ctx->gemm = (strata__gemm_library)choice_option(
+        ctx, "STRATA_GEMM", 3, (const char *const[]){"auto", "onednn", "openblas"});
+    ctx->matmul = (strata__matmul_engine)choice_option(
+        ctx, "STRATA_MATMUL", 3, (const char *const[]){"auto", "summa", "pblas"});
 }
 
 /* --- start --- */
+
+/* What must not differ between ranks is rank 0's; what one rank could not read is everybody's
+ * error. */
+static void share_settings(strata_context *ctx)
+{
+    struct {
+        uint64_t seed;
+        strata__gemm_library gemm;
+        strata__matmul_engine matmul;
+    } settings = {ctx->seed, ctx->gemm, ctx->matmul};
+    strata__broadcast(ctx, STRATA__WORLD, 0, &settings, sizeof settings);
+    ctx->seed = settings.seed;
+    ctx->gemm = settings.gemm;
+    ctx->matmul = settings.matmul;
+    strata__agree(ctx);
+}
 
 strata_context *strata_init(MPI_Comm comm, strata_options options)
 {
@@ -126,9 +144,12 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
     char message[STRATA__MESSAGE_SIZE];
     memcpy(message, ctx->message, sizeof message);
     ctx->status = STRATA_OK;
-    strata__mesh_new(ctx, comm, text_option(options.mesh, "STRATA_MESH"));
+    bool meshed =
+        strata__mesh_new(ctx, comm, text_option(options.mesh, "STRATA_MESH")) == STRATA_OK;
     if (early != STRATA_OK)
         strata__fail(ctx, early, "%s", message);
+    if (meshed)
+        share_settings(ctx);
     return ctx;
 }
 

@@ -7,7 +7,7 @@
 #include "base/vector.h"
 #include "ops/math.h"
 
-STRATA__VECTOR static float largest(int64_t n, const float *x)
+STRATA__SIMD static float largest(int64_t n, const float *x)
 {
     float max = -INFINITY;
 #pragma omp simd reduction(max : max)
@@ -16,7 +16,7 @@ STRATA__VECTOR static float largest(int64_t n, const float *x)
     return max;
 }
 
-STRATA__VECTOR static float sum_exp(int64_t n, const float *x, float max)
+STRATA__SIMD static float sum_exp(int64_t n, const float *x, float max)
 {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -25,7 +25,7 @@ STRATA__VECTOR static float sum_exp(int64_t n, const float *x, float max)
     return sum;
 }
 
-STRATA__VECTOR static float store_exp(int64_t n, const float *x, float max, float *p)
+STRATA__SIMD static float store_exp(int64_t n, const float *x, float max, float *p)
 {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -36,7 +36,7 @@ STRATA__VECTOR static float store_exp(int64_t n, const float *x, float max, floa
     return sum;
 }
 
-STRATA__VECTOR static void divide(int64_t n, float *p, float sum)
+STRATA__SIMD static void divide(int64_t n, float *p, float sum)
 {
     for (int64_t j = 0; j < n; j++)
         p[j] /= sum;
