@@ -182,7 +182,7 @@ json_t *strata__layer_config_json(strata_layer *layer)
     return config;
 }
 
-static json_t *shape_json(const strata_shape *shape)
+json_t *strata__shape_json(const strata_shape *shape)
 {
     json_t *list = json_array();
     for (int i = 0; i < shape->rank; i++)
@@ -195,10 +195,10 @@ static json_t *shape_json(const strata_shape *shape)
 static json_t *build_config(const strata_layer *layer)
 {
     if (layer->build_count == 1 && !layer->class->takes_list)
-        return json_pack("{s:o}", "input_shape", shape_json(&layer->build_shapes[0]));
+        return json_pack("{s:o}", "input_shape", strata__shape_json(&layer->build_shapes[0]));
     json_t *shapes = json_array();
     for (int i = 0; i < layer->build_count; i++)
-        json_array_append_new(shapes, shape_json(&layer->build_shapes[i]));
+        json_array_append_new(shapes, strata__shape_json(&layer->build_shapes[i]));
     return json_pack("{s:o}", "input_shape", shapes);
 }
 

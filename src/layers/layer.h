@@ -99,6 +99,9 @@ strata__layer_serialize(strata_layer *layer); /* with module and class_name; new
 /* In a Lambda's configuration out of a file: "function_name" for the object of a named function,
  * nothing for code. */
 void strata__lambda_name_function(json_t *config);
+/* [null, 28, 28]. New reference. */
+json_t *strata__shape_json(const strata_shape *shape);
+
 /* Frees the names of registered functions. Local. */
 void strata__functions_free(strata_context *ctx);
 

@@ -13,15 +13,6 @@ enum { MOST_LAYERS = 10000 };
 
 /* --- to JSON --- */
 
-static json_t *shape_json(const strata_shape *shape)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < shape->rank; i++)
-        json_array_append_new(list, shape->dims[i] == STRATA_NONE ? json_null()
-                                                                  : json_integer(shape->dims[i]));
-    return list;
-}
-
 static json_t *layer_json(strata_layer *layer)
 {
     strata_model *nested = strata__model_of(layer);
@@ -32,9 +23,9 @@ static json_t *tensor_json(const strata_model *model, const strata_tensor *tenso
 {
     const strata__graph_call *maker = tensor->origin;
     return json_pack("{s:s, s:{s:o, s:s, s:[s, i, i]}}", "class_name", "__keras_tensor__", "config",
-                     "shape", shape_json(&tensor->shape), "dtype", strata_dtype_name(tensor->dtype),
-                     "keras_history", maker->layer->name, strata__node_index(model, maker),
-                     tensor->origin_index);
+                     "shape", strata__shape_json(&tensor->shape), "dtype",
+                     strata_dtype_name(tensor->dtype), "keras_history", maker->layer->name,
+                     strata__node_index(model, maker), tensor->origin_index);
 }
 
 /* {"args": [TENSOR] or [[TENSOR, …]], "kwargs": {…}}: layers that take lists get one. */
@@ -111,7 +102,8 @@ static json_t *sequential_config(strata_model *model)
         json_array_append_new(layers, layer_json(model->layers.items[i]));
     json_object_set_new(config, "layers", layers);
     if (model->ready)
-        json_object_set_new(config, "build_input_shape", shape_json(&model->inputs[0]->shape));
+        json_object_set_new(config, "build_input_shape",
+                            strata__shape_json(&model->inputs[0]->shape));
     return config;
 }
 
@@ -128,7 +120,7 @@ json_t *strata__model_serialize(strata_model *model)
     if (model->ready)
         json_object_set_new(
             object, "build_config",
-            json_pack("{s:o}", "input_shape", shape_json(&model->inputs[0]->shape)));
+            json_pack("{s:o}", "input_shape", strata__shape_json(&model->inputs[0]->shape)));
     return object;
 }
 
