@@ -11,6 +11,8 @@
 #include "training/history.h"
 #include "training/trainer.h"
 
+enum { MOST_HEADER = 1 << 20 /* bytes; what is longer was not written here */ };
+
 typedef struct config {
     const char *filename;
     const char *separator;
@@ -29,9 +31,9 @@ typedef struct logger {
     strata__builtin builtin;
     FILE *file;      /* on rank 0, while training */
     int key_count;   /* 0: not known before the first epoch */
-    char **keys;     /* the columns after the epoch */
+    char **keys;     /* the columns after the epoch; on rank 0 */
     bool has_header; /* in the file */
-    bool resumed;    /* keys and file go on from the rows before this epoch: */
+    bool resumed;    /* the file goes on after the rows before this epoch: */
     int64_t epoch;
 } logger;
 
@@ -51,23 +53,69 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static strata_status make_keys(strata_context *ctx, logger *state, int count)
+{
+    free_keys(ctx, state);
+    state->keys = strata__calloc(ctx, (size_t)count, sizeof *state->keys);
+    if (!state->keys)
+        return STRATA_NO_MEMORY;
+    state->key_count = count;
+    return STRATA_OK;
+}
+
 /* The sorted names; where the first epoch has no validation, "val_" columns for later ones. */
 static strata_status choose_keys(strata_context *ctx, logger *state, const strata_logs *logs)
 {
     bool validated = false;
     for (int i = 0; i < logs->count; i++)
         validated |= strncmp(logs->names[i], "val_", 4) == 0;
-    int count = validated ? logs->count : 2 * logs->count;
-    state->keys = strata__calloc(ctx, (size_t)count, sizeof *state->keys);
-    if (!state->keys)
-        return STRATA_NO_MEMORY;
-    state->key_count = count;
+    STRATA_TRY(make_keys(ctx, state, validated ? logs->count : 2 * logs->count));
     for (int i = 0; i < logs->count; i++)
         state->keys[i] = strata__strdup(ctx, logs->names[i]);
     STRATA_TRY(ctx->status);
     qsort(state->keys, (size_t)logs->count, sizeof *state->keys, by_name);
-    for (int i = logs->count; i < count; i++)
+    for (int i = logs->count; i < state->key_count; i++)
         state->keys[i] = strata__format(ctx, "val_%s", state->keys[i - logs->count]);
+    return ctx->status;
+}
+
+/* A field without its quotation marks; *at moves behind it and the separator, or to NULL. */
+static char *next_field(strata_context *ctx, const char **at, const char *separator)
+{
+    strata__text field = {.ctx = ctx};
+    const char *c = *at;
+    size_t length = strlen(separator);
+    bool quoted = false;
+    for (; *c && (quoted || strncmp(c, separator, length) != 0); c++) {
+        bool doubled = *c == '"' && quoted && c[1] == '"';
+        if (*c == '"' && !doubled) {
+            quoted = !quoted;
+        } else {
+            strata__text_add(&field, c, 1);
+            c += doubled;
+        }
+    }
+    *at = *c ? c + length : NULL;
+    return strata__text_take(&field);
+}
+
+/* The columns of a file that is continued, whatever the first epoch brings. */
+static strata_status take_keys(strata_context *ctx, logger *state, const char *header,
+                               const char *separator)
+{
+    const char *at = header;
+    int count = -1; /* without the epoch */
+    for (; at; count++)
+        strata__free(ctx, next_field(ctx, &at, separator));
+    STRATA_TRY(make_keys(ctx, state, count));
+    at = header;
+    for (int i = -1; at; i++) {
+        char *field = next_field(ctx, &at, separator);
+        if (i < 0)
+            strata__free(ctx, field);
+        else
+            state->keys[i] = field;
+    }
     return ctx->status;
 }
 
@@ -147,6 +195,25 @@ static bool cut_rows(const char *filename, int64_t epoch)
     return end >= 0 && truncate(filename, end) == 0;
 }
 
+static strata_status read_header(strata_callback *callback)
+{
+    const config *c = strata__callback_config(callback);
+    logger *state = callback->state;
+    strata__text text = {.ctx = callback->ctx};
+    for (int byte;
+         (byte = getc(state->file)) != EOF && byte != '\n' && text.length < MOST_HEADER;) {
+        if (byte != '\r')
+            strata__text_add(&text, &(char){(char)byte}, 1);
+    }
+    state->has_header = text.length > 0;
+    char *header = strata__text_take(&text);
+    strata_status status = header ? STRATA_OK : STRATA_NO_MEMORY;
+    if (header && state->has_header)
+        status = take_keys(callback->ctx, state, header, c->separator);
+    strata__free(callback->ctx, header);
+    return status;
+}
+
 static strata_status open_file(strata_callback *callback)
 {
     const config *c = strata__callback_config(callback);
@@ -154,11 +221,13 @@ static strata_status open_file(strata_callback *callback)
     bool keeps = c->append || state->resumed;
     if (state->resumed && !cut_rows(c->filename, state->epoch))
         return refuse(callback, "shorten");
-    state->file = fopen(c->filename, keeps ? "a" : "w");
-    if (!state->file || fseek(state->file, 0, SEEK_END) != 0)
+    state->file = fopen(c->filename, keeps ? "a+" : "w");
+    state->has_header = false;
+    if (!state->file || (keeps && fseek(state->file, 0, SEEK_SET) != 0))
         return refuse(callback, "open");
-    state->has_header = ftell(state->file) > 0;
-    return STRATA_OK;
+    if (keeps)
+        STRATA_TRY(read_header(callback));
+    return !keeps || fseek(state->file, 0, SEEK_END) == 0 ? STRATA_OK : refuse(callback, "open");
 }
 
 static strata_status close_file(strata_callback *callback)
@@ -193,8 +262,7 @@ static void train_begin(strata_callback *self, strata_model *model)
     logger *state = self->state;
     (void)model;
     close_file(self);
-    if (!state->resumed)
-        free_keys(self->ctx, state);
+    free_keys(self->ctx, state);
     if (self->ctx->rank == 0)
         open_file(self);
     state->resumed = false;
@@ -206,7 +274,7 @@ static void epoch_end(strata_callback *self, strata_model *model, int epoch,
 {
     logger *state = self->state;
     (void)model;
-    if (state->key_count == 0)
+    if (state->file && state->key_count == 0)
         choose_keys(self->ctx, state, logs);
     if (state->file && self->ctx->status == STRATA_OK)
         write_row(self, epoch, logs);
@@ -238,33 +306,20 @@ static void free_state(strata_callback *callback)
     free_keys(callback->ctx, state);
 }
 
+/* What it needs to go on stands in its file. */
 static json_t *save(strata_callback *callback)
 {
-    const logger *state = callback->state;
-    json_t *keys = json_array();
-    for (int i = 0; i < state->key_count; i++)
-        json_array_append_new(keys, json_string(state->keys[i]));
-    return json_pack("{s:o}", "keys", keys);
+    (void)callback;
+    return json_object();
 }
 
 static strata_status restore(strata_callback *callback, strata_model *model, const json_t *saved)
 {
-    strata_context *ctx = callback->ctx;
     logger *state = callback->state;
-    const json_t *keys = json_object_get(saved, "keys");
-    size_t count = json_array_size(keys);
-    free_keys(ctx, state);
-    state->keys = strata__calloc(ctx, count, sizeof *state->keys);
-    if (!state->keys)
-        return STRATA_NO_MEMORY;
-    state->key_count = (int)count;
-    for (size_t i = 0; i < count; i++) {
-        const char *key = json_string_value(json_array_get(keys, i));
-        state->keys[i] = strata__strdup(ctx, key ? key : "");
-    }
+    (void)saved;
     state->resumed = true;
     state->epoch = model->trainer->epoch;
-    return ctx->status;
+    return STRATA_OK;
 }
 
 const strata__class strata__csv_logger = {
