@@ -89,12 +89,8 @@ static strata_layer *layer_alloc(strata_context *ctx, const strata_layer_class *
                                        .fields = class->fields,
                                        .field_count = class->field_count};
     layer->state = class->state_size ? strata__calloc(ctx, 1, class->state_size) : NULL;
-    for (strata_layer **end = &ctx->layers;; end = &(*end)->next) {
-        if (!*end) {
-            *end = layer;
-            break;
-        }
-    }
+    layer->next = ctx->layers;
+    ctx->layers = layer;
     return layer;
 }
 
