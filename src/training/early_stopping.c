@@ -84,7 +84,7 @@ static void look_at(stopping *state, const config *c, strata_model *model, int e
         keep(state, c, model, epoch);
         if (strata__monitor_improves(&state->monitor, value, c->baseline))
             state->wait = 0;
-    } else if (state->wait >= c->patience && epoch > 0) {
+    } else if (state->wait >= c->patience) {
         state->stopped_epoch = epoch;
         strata_model_stop_training(model);
     }
