@@ -121,7 +121,7 @@ typedef struct strata_fit_options {
     int class_weight_count;
     strata_callback *callbacks[STRATA_MAX_CALLBACKS];
     const char *verbose;  /**< "auto" (NULL), "0", "1" bar, "2" a line an epoch */
-    const char *resume;   /**< checkpoint file to go on from (written by "Checkpoint('run.h5')") */
+    const char *resume;   /**< checkpoint to go on from, see strata_checkpoint_load(); initial_epoch is the file's then */
 } strata_fit_options;
 #ifndef __cplusplus
 #define strata_fit(model, data, ...) strata_fit_from(model, data, &(strata_fit_options){__VA_ARGS__})
@@ -166,10 +166,18 @@ STRATA_EXPORT const strata_logs *strata_train_on_batch(strata_model *model, stra
 STRATA_EXPORT const strata_logs *strata_test_on_batch(strata_model *model, strata_dataset *data);
 
 /**
- * One HDF5 file with everything that decides the future of a run: weights, optimizer slots, counters, data cursor, random state. It loads on
- * any mesh. Collective on the mesh.
+ * One HDF5 file with everything that decides the future of a run: weights, optimizer slots, counters, data cursor, seed, history, what
+ * the built-in callbacks remember. The old file stays until the new one is complete. For a compiled model; in a callback, or outside of
+ * fit. A custom layer's ON_READ weight without aggregation is refused. Collective on the mesh.
  */
 STRATA_EXPORT strata_status strata_checkpoint_save(strata_model *model, const char *path);
+
+/**
+ * Into a model of the same architecture, compiled with the same optimizer, on any mesh. The context's seed becomes the file's, and the
+ * next fit goes on at the epoch and batch where the file stands: on the same mesh to the same bits. Within an epoch that fit needs the
+ * same number of samples, batch size and metrics. Errors: STRATA_NO_INPUT, STRATA_BAD_DATA that names the array which is damaged or
+ * differs, STRATA_UNSUPPORTED for a newer format. Collective on the mesh.
+ */
 STRATA_EXPORT strata_status strata_checkpoint_load(strata_model *model, const char *path);
 
 #ifdef __cplusplus

