@@ -15,8 +15,8 @@
 /*
  * HDF5 itself asks for absurd sizes and loses memory on damaged files. Sanitizers call these.
  */
-const char *__asan_default_options(void);
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 
 const char *__asan_default_options(void)
 {
