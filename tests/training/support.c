@@ -11,30 +11,6 @@
 #include "base/context.h"
 #include "tensor/tensor.h"
 
-strata_tensor *batch_of(strata_context *ctx, strata_dtype dtype, strata_shape shape,
-                        const void *data)
-{
-    strata__layout layout = {.batch = shape.rank > 0};
-    strata_tensor *tensor = strata__tensor_new(ctx, dtype, &shape, layout);
-    size_t size = strata_dtype_size(dtype);
-    size_t first = layout.batch ? (size_t)strata__first_element(tensor) : 0;
-    memcpy(tensor->data, (const char *)data + first * size,
-           (size_t)strata__local_count(tensor) * size);
-    return tensor;
-}
-
-strata_tensor *golden_tensor(strata_context *ctx, const golden *group, const char *path)
-{
-    golden_array array;
-    if (!golden_read(group, path, &array))
-        return NULL;
-    void *data = golden_convert(&array, array.dtype);
-    strata_tensor *tensor = batch_of(ctx, array.dtype, array.shape, data);
-    free(data);
-    golden_free(&array);
-    return tensor;
-}
-
 bool tensor_agrees(const strata_tensor *tensor, const golden *group, const char *path,
                    const char *what)
 {

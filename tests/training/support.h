@@ -3,17 +3,7 @@
 #ifndef STRATA_TESTS_TRAINING_SUPPORT_H
 #define STRATA_TESTS_TRAINING_SUPPORT_H
 
-#include "golden.h"
-#include "harness.h"
-
-#include "tensor/tape.h"
-
-/* A batch from whole data, in the current scope. A shape of rank 0 makes a whole tensor. */
-strata_tensor *batch_of(strata_context *ctx, strata_dtype dtype, strata_shape shape,
-                        const void *data);
-
-/* The same from a golden dataset in its stored type; NULL if there is none. */
-strata_tensor *golden_tensor(strata_context *ctx, const golden *group, const char *path);
+#include "sessions.h"
 
 /* Whether a tensor, gathered from all ranks, agrees with a golden dataset. Collective on the mesh.
  */
@@ -39,8 +29,8 @@ bool is_unsupported(strata_context *ctx);
 void run_golden(const char *file, golden_case *run, int least);
 
 /*
- * Every name that Keras understands (the attribute `strings` of "training/<file>") is understood, or refused as not there yet:
- * `make` makes an object of that name and frees it.
+ * Every name that Keras understands (the attribute `strings` of "training/<file>") is understood,
+ * or refused as not there yet: `make` makes an object of that name and frees it.
  */
 void check_strings(const char *file, strata_status (*make)(strata_context *ctx, const char *name));
 

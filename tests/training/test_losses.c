@@ -27,10 +27,10 @@ static strata_tensor *result_of(strata__loss *loss, strata_tensor *y_true, strat
 static bool values_agree(strata__loss *loss, const golden *group, const char *name)
 {
     strata_context *ctx = loss->ctx;
-    strata_tensor *y_true = golden_tensor(ctx, group, "inputs/y_true");
-    strata_tensor *y_pred = golden_tensor(ctx, group, "inputs/y_pred");
-    strata_tensor *weight = golden_tensor(ctx, group, "inputs/sample_weight");
-    strata_tensor *mask = golden_tensor(ctx, group, "inputs/mask");
+    strata_tensor *y_true = test_golden_batch(ctx, group, "inputs/y_true");
+    strata_tensor *y_pred = test_golden_batch(ctx, group, "inputs/y_pred");
+    strata_tensor *weight = test_golden_batch(ctx, group, "inputs/sample_weight");
+    strata_tensor *mask = test_golden_batch(ctx, group, "inputs/mask");
     if (mask)
         y_pred->mask = strata_tensor_keep(mask);
     strata_tape_begin(ctx);
@@ -176,7 +176,7 @@ static double loss_of(strata__loss *loss, strata_tensor *y_true, strata_tensor *
 
 static strata_tensor *predictions(strata_context *ctx, const float *values)
 {
-    return batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, CLASSES), values);
+    return test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, CLASSES), values);
 }
 
 /* The analytic gradient against differences of the loss in each prediction. */
@@ -189,8 +189,8 @@ static void check_differences(strata_context *ctx, const char *text, const float
     strata__loss_new(ctx, text, &loss);
     assert_all_ok(ctx);
     strata_scope_begin(ctx);
-    strata_tensor *y_true = batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
-    strata_tensor *weight = batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES), weights);
+    strata_tensor *y_true = test_batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
+    strata_tensor *weight = test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES), weights);
     strata_tensor *y_pred = predictions(ctx, start);
     strata_tape_begin(ctx);
     strata_tape_watch(y_pred);
@@ -255,7 +255,7 @@ static void test_losses_remembered_logits(void **state)
     strata__loss_new(ctx, "sparse_categorical_crossentropy", &plain);
     strata__loss_new(ctx, "SparseCategoricalCrossentropy(from_logits=True)", &of_logits);
     strata_scope_begin(ctx);
-    strata_tensor *y_true = batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
+    strata_tensor *y_true = test_batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
     strata_tensor *x = predictions(ctx, large), *y_pred = predictions(ctx, soft);
     double clipped = loss_of(plain, y_true, y_pred, NULL);
     y_pred->logits = strata__tensor_share(x);
@@ -279,14 +279,14 @@ static void test_losses_crossentropy_by_shape(void **state)
     strata__loss *loss;
     strata_scope_begin(ctx);
     strata__loss_new(ctx, "crossentropy", &loss);
-    loss_of(loss, batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels),
+    loss_of(loss, test_batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels),
             predictions(ctx, logits), NULL);
     assert_all_ok(ctx);
     assert_all_string_equal(loss->object.class->name, "SparseCategoricalCrossentropy");
     strata__loss_free(loss);
     strata__loss_new(ctx, "ce", &loss);
-    loss_of(loss, batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES), ones),
-            batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, 1), ones), NULL);
+    loss_of(loss, test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES), ones),
+            test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, 1), ones), NULL);
     assert_all_string_equal(loss->object.class->name, "BinaryCrossentropy");
     strata__loss_free(loss);
     strata__loss_new(ctx, "ce", &loss);
@@ -307,7 +307,7 @@ static void test_losses_label_out_of_range(void **state)
         strata__loss *loss;
         strata__loss_new(ctx, "sparse_categorical_crossentropy", &loss);
         strata_scope_begin(ctx);
-        strata_tensor *y_true = batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
+        strata_tensor *y_true = test_batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
         assert_all(strata__loss_call(loss, y_true, predictions(ctx, logits), NULL, NULL) != NULL);
         assert_all_ok(ctx);
         strata__agree(ctx);
@@ -327,8 +327,8 @@ static void test_losses_refuse_shapes(void **state)
     strata__loss_new(ctx, "sparse_categorical_crossentropy", &sparse);
     strata_scope_begin(ctx);
     strata_tensor *y_pred = predictions(ctx, logits);
-    strata_tensor *column = batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, 1), logits);
-    strata_tensor *other = batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, 2), logits);
+    strata_tensor *column = test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, 1), logits);
+    strata_tensor *other = test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, 2), logits);
     assert_all(!strata__loss_call(dense, column, y_pred, NULL, NULL));
     assert_all_error(ctx, STRATA_INVALID, "target.shape=(5, 1), output.shape=(5, 4)");
     assert_all(!strata__loss_call(sparse, other, y_pred, NULL, NULL));
@@ -354,7 +354,7 @@ static void test_losses_class_weights(void **state)
     strata_scope_begin(ctx);
     for (int i = 0; i < SAMPLES; i++)
         one_hot[i * CLASSES + labels[i]] = 1;
-    strata_tensor *sparse = batch_of(ctx, STRATA_INT64, STRATA_SHAPE(SAMPLES, 1), labels);
+    strata_tensor *sparse = test_batch_of(ctx, STRATA_INT64, STRATA_SHAPE(SAMPLES, 1), labels);
     strata_tensor_gather(strata__class_sample_weight(sparse, 2, weights), found);
     assert_all_floats_near(found, expected, SAMPLES, 0);
     strata_tensor_gather(strata__class_sample_weight(predictions(ctx, one_hot), 2, weights), found);
@@ -373,9 +373,10 @@ static void test_losses_ranks_without_samples(void **state)
         strata__loss *loss;
         strata__loss_new(ctx, "SparseCategoricalCrossentropy(from_logits=True)", &loss);
         strata_scope_begin(ctx);
-        strata_tensor *y_pred = batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(1, CLASSES), logits);
+        strata_tensor *y_pred =
+            test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(1, CLASSES), logits);
         double value =
-            loss_of(loss, batch_of(ctx, STRATA_INT32, STRATA_SHAPE(1), &label), y_pred, NULL);
+            loss_of(loss, test_batch_of(ctx, STRATA_INT32, STRATA_SHAPE(1), &label), y_pred, NULL);
         double sum = 0;
         for (int j = 0; j < CLASSES; j++)
             sum += exp(logits[j]);
@@ -416,7 +417,7 @@ static void test_losses_split_predictions(void **state)
         strata__loss *loss;
         strata__loss_new(ctx, "SparseCategoricalCrossentropy(from_logits=True)", &loss);
         strata_scope_begin(ctx);
-        strata_tensor *y_true = batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
+        strata_tensor *y_true = test_batch_of(ctx, STRATA_INT32, STRATA_SHAPE(SAMPLES), labels);
         for (int split = 0; split < 2; split++) {
             strata_tensor *x = predictions(ctx, logits);
             strata_tape_begin(ctx);

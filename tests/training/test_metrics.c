@@ -14,12 +14,12 @@ static void update(strata__metric *metric, const golden *group)
 {
     strata_context *ctx = metric->ctx;
     strata_tensor *y_pred =
-        golden_tensor(ctx, group, golden_has(group, "values") ? "values" : "y_pred");
-    strata_tensor *mask = golden_tensor(ctx, group, "mask");
+        test_golden_batch(ctx, group, golden_has(group, "values") ? "values" : "y_pred");
+    strata_tensor *mask = test_golden_batch(ctx, group, "mask");
     if (mask)
         y_pred->mask = strata_tensor_keep(mask);
-    strata__metric_update(metric, golden_tensor(ctx, group, "y_true"), y_pred,
-                          golden_tensor(ctx, group, "sample_weight"));
+    strata__metric_update(metric, test_golden_batch(ctx, group, "y_true"), y_pred,
+                          test_golden_batch(ctx, group, "sample_weight"));
 }
 
 static bool results_agree(strata__metric *metric, const golden *group, const char *name)
@@ -165,15 +165,16 @@ static void test_metrics_accuracy_by_shape(void **state)
         strata_context *ctx = test_context(test_mesh(i));
         strata_scope_begin(ctx);
         strata_tensor *y_pred =
-            batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, CLASSES), scores);
-        check_accuracy(ctx, batch_of(ctx, STRATA_UINT8, STRATA_SHAPE(SAMPLES), labels), y_pred,
+            test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, CLASSES), scores);
+        check_accuracy(ctx, test_batch_of(ctx, STRATA_UINT8, STRATA_SHAPE(SAMPLES), labels), y_pred,
                        "SparseCategoricalAccuracy", 0.8);
-        check_accuracy(ctx, batch_of(ctx, STRATA_UINT8, STRATA_SHAPE(SAMPLES, 1), labels), y_pred,
-                       "SparseCategoricalAccuracy", 0.8);
-        check_accuracy(ctx, batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, CLASSES), one_hot),
+        check_accuracy(ctx, test_batch_of(ctx, STRATA_UINT8, STRATA_SHAPE(SAMPLES, 1), labels),
+                       y_pred, "SparseCategoricalAccuracy", 0.8);
+        check_accuracy(ctx,
+                       test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, CLASSES), one_hot),
                        y_pred, "CategoricalAccuracy", 0.8);
-        check_accuracy(ctx, batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES), halves),
-                       batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, 1), halves),
+        check_accuracy(ctx, test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES), halves),
+                       test_batch_of(ctx, STRATA_FLOAT32, STRATA_SHAPE(SAMPLES, 1), halves),
                        "BinaryAccuracy", 1);
         strata_scope_end(ctx);
     }
