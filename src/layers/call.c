@@ -222,6 +222,7 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
 {
     strata_context *ctx = layer->ctx;
     bool outer_training = ctx->training;
+    const char *outer = strata__begin(&ctx->activity, STRATA__LAYER, layer->name);
     ctx->training = call->training;
     ctx->nesting++;
     strata_status status = STRATA_OK;
@@ -231,6 +232,7 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
         outputs[0] = layer->class->call(layer, call);
     ctx->nesting--;
     ctx->training = outer_training;
+    strata__end(&ctx->activity, STRATA__LAYER, outer);
     for (int i = 0; status == STRATA_OK && i < output_count; i++) {
         if (!outputs[i])
             status = ctx->status

@@ -79,9 +79,10 @@ struct strata_layer {
 /* The error of adding a weight or sublayer of that name to a layer that is built. */
 strata_status strata__layer_refuse_state(const strata_layer *layer, const char *name);
 
-/* add_weight with what built-in layers need besides: where the elements lie. */
+/* add_weight with what built-in layers need besides: where the elements lie, and which last axes
+ * are the columns of a product (strata__variable_spec). */
 strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *weight,
-                                    strata__placement placement);
+                                    strata__placement placement, int columns);
 
 /* The class of a Keras name or alias, or a registered "package>name"; NULL without an error. */
 const strata_layer_class *strata__layer_class_find(strata_context *ctx, const char *name);

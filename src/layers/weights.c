@@ -15,7 +15,7 @@ strata_status strata__layer_refuse_state(const strata_layer *layer, const char *
 }
 
 strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *weight,
-                                    strata__placement placement)
+                                    strata__placement placement, int columns)
 {
     strata_context *ctx = layer->ctx;
     if (ctx->status != STRATA_OK)
@@ -44,7 +44,8 @@ strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *we
                                   .trainable = trainable,
                                   .synchronization = weight->synchronization,
                                   .aggregation = weight->aggregation,
-                                  .placement = placement};
+                                  .placement = placement,
+                                  .columns = columns};
     strata_variable *variable = strata__variable_new(ctx, &spec);
     if (!variable)
         return NULL;
@@ -62,7 +63,7 @@ strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *we
 
 strata_variable *strata_layer_add_weight_from(strata_layer *layer, const strata_weight *weight)
 {
-    return layer ? strata__add_weight(layer, weight, STRATA__WHOLE) : NULL;
+    return layer ? strata__add_weight(layer, weight, STRATA__WHOLE, 0) : NULL;
 }
 
 /* Collects variables while walking; a shared sublayer's variables count once. */

@@ -31,19 +31,19 @@ strata_status strata__variable_collect(const strata_variable *variable, const vo
                                        void *whole)
 {
     strata_context *ctx = variable->ctx;
-    int64_t rows = strata__product(&variable->shape, 0, variable->shape.rank - 1),
-            columns = strata__last(&variable->shape);
+    int64_t first[2], count[2], global[2];
+    strata__variable_block(variable, first, count, global);
     if (variable->placement == STRATA__WHOLE) {
         memmove(whole, piece, (size_t)variable->count * strata_dtype_size(variable->dtype));
         return STRATA_OK;
     }
     if (variable->placement == STRATA__VECTOR) {
-        strata__gather_columns(ctx, STRATA__COLS, piece, whole, rows, columns);
+        strata__gather_columns(ctx, STRATA__COLS, piece, whole, global[0], global[1]);
         return STRATA_OK;
     }
     bool root = ctx->mesh->groups[STRATA__GRID].rank == 0;
     STRATA_TRY(strata__matrix_collect(ctx, &variable->matrix, piece, 0, root ? whole : NULL));
-    strata__broadcast(ctx, STRATA__GRID, 0, whole, rows * columns * (int64_t)sizeof(float));
+    strata__broadcast(ctx, STRATA__GRID, 0, whole, global[0] * global[1] * (int64_t)sizeof(float));
     return STRATA_OK;
 }
 
@@ -70,8 +70,8 @@ static bool on_read(const strata_variable *variable)
     return variable->synchronization == STRATA_SYNCHRONIZATION_ON_READ;
 }
 
-/* In double, so that the mean of equal values is that value: what a file holds is what was written to
- * it. There is no way back from memory that is short on one rank. */
+/* In double, so that the mean of equal values is that value: what a file holds is what was written
+ * to it. There is no way back from memory that is short on one rank. */
 static void mean_of_floats(const strata_variable *variable, float *piece)
 {
     strata_context *ctx = variable->ctx;
@@ -124,12 +124,12 @@ static strata_status check_value(const strata_variable *variable, const strata_t
             ctx, STRATA_INVALID,
             "%s: variable '%s' is %s, the value is %s; convert it with strata_ops_cast()", verb,
             variable->path, strata_dtype_name(variable->dtype), strata_dtype_name(value->dtype));
-    if (!strata__shape_equal(&value->shape, &variable->shape))
+    if (!strata__shape_equal(&value->shape, &variable->value->shape))
         return strata__fail(
             ctx, STRATA_INVALID,
             "%s: The shape of the target variable and the shape of the target value must match. "
             "variable.shape=%s, value.shape=%s (variable '%s')",
-            verb, strata__shape_text(&variable->shape, wanted),
+            verb, strata__shape_text(&variable->value->shape, wanted),
             strata__shape_text(&value->shape, given), variable->path);
     if (value->layout.batch)
         return strata__fail(

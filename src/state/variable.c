@@ -71,8 +71,9 @@ void strata__variable_block(const strata_variable *variable, int64_t first[2], i
 {
     const strata__mesh *mesh = variable->ctx->mesh;
     const strata_shape *shape = &variable->shape;
-    global[0] = count[0] = strata__product(shape, 0, shape->rank - 1);
-    global[1] = count[1] = strata__last(shape);
+    int rows = shape->rank - variable->columns;
+    global[0] = count[0] = strata__product(shape, 0, rows);
+    global[1] = count[1] = strata__product(shape, rows > 0 ? rows : 0, shape->rank);
     first[0] = first[1] = 0;
     if (variable->placement == STRATA__VECTOR) {
         strata__piece piece = strata__piece_of(global[1], mesh->cols, mesh->col);
@@ -179,8 +180,8 @@ static strata_status check_dtype(const strata_variable *variable)
 
 static strata_status check_placement(const strata_variable *variable)
 {
-    int least = variable->placement == STRATA__MATRIX   ? 2
-                : variable->placement == STRATA__VECTOR ? 1
+    int least = variable->placement == STRATA__MATRIX   ? variable->columns + 1
+                : variable->placement == STRATA__VECTOR ? variable->columns
                                                         : 0;
     if (variable->shape.rank < least)
         return strata__fail(variable->ctx, STRATA_INTERNAL,
@@ -250,25 +251,38 @@ static strata_status measure(strata_variable *variable)
 {
     int64_t first[2], count[2], global[2];
     const strata_shape *shape = &variable->shape;
+    int rows = shape->rank - variable->columns;
     if (variable->placement == STRATA__MATRIX)
-        STRATA_TRY(strata__matrix_describe(variable->ctx, variable->path,
-                                           strata__product(shape, 0, shape->rank - 1),
-                                           strata__last(shape), 0, 0, &variable->matrix));
+        STRATA_TRY(strata__matrix_describe(
+            variable->ctx, variable->path, strata__product(shape, 0, rows),
+            strata__product(shape, rows, shape->rank), 0, 0, &variable->matrix));
     strata__variable_block(variable, first, count, global);
     variable->count = count[0] * count[1];
     return STRATA_OK;
 }
 
-static strata_status make_value(strata_variable *variable)
+/* Global shape of the value. */
+static strata_shape value_shape(const strata_variable *variable, bool as_matrix)
+{
+    const strata_shape *shape = &variable->shape;
+    int rows = shape->rank - variable->columns;
+    if (!as_matrix)
+        return *shape;
+    int64_t n = strata__product(shape, rows, shape->rank);
+    return rows > 0 ? STRATA_SHAPE(strata__product(shape, 0, rows), n) : STRATA_SHAPE(n);
+}
+
+static strata_status make_value(strata_variable *variable, bool as_matrix)
 {
     strata_context *ctx = variable->ctx;
     strata__layout layout = {.split = variable->placement == STRATA__VECTOR};
+    strata_shape shape = value_shape(variable, as_matrix);
     variable->storage =
         strata__calloc(ctx, (size_t)variable->count, strata_dtype_size(variable->dtype));
     if (!variable->storage)
         return STRATA_NO_MEMORY;
     strata_tensor *value =
-        strata__tensor_borrow(ctx, variable->dtype, &variable->shape, layout, variable->storage);
+        strata__tensor_borrow(ctx, variable->dtype, &shape, layout, variable->storage);
     if (!value)
         return STRATA_NO_MEMORY;
     variable->value = value->scope ? strata_tensor_keep(value) : value;
@@ -283,7 +297,7 @@ static strata_status build(strata_variable *variable, const strata__variable_spe
     STRATA_TRY(name_variable(variable, spec));
     STRATA_TRY(check_arguments(variable, spec));
     STRATA_TRY(measure(variable));
-    return make_value(variable);
+    return make_value(variable, spec->columns > 0);
 }
 
 strata_variable *strata__variable_new(strata_context *ctx, const strata__variable_spec *spec)
@@ -303,6 +317,7 @@ strata_variable *strata__variable_new(strata_context *ctx, const strata__variabl
                                ? STRATA_SYNCHRONIZATION_ON_WRITE
                                : spec->synchronization,
         .aggregation = spec->aggregation,
+        .columns = spec->columns > 0 ? spec->columns : 1,
     };
     ctx->variables = variable;
     choose_placement(variable, spec->placement);

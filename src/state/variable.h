@@ -14,9 +14,9 @@
 typedef enum strata__placement {
     /* a copy on every rank; replicas: data × rows (and cols, which compute the same) */
     STRATA__WHOLE,
-    /* last axis over cols, equal on rows: biases of sharded layers; replicas: data × rows */
+    /* columns over cols, equal on rows: biases of sharded layers; replicas: data × rows */
     STRATA__VECTOR,
-    /* (prod(shape[:-1]) × shape[-1]) over rows × cols: kernels of sharded layers; replicas: data */
+    /* (rows × columns) over rows × cols: kernels of sharded layers; replicas: data */
     STRATA__MATRIX
 } strata__placement;
 
@@ -31,7 +31,9 @@ typedef struct strata__variable_spec {
     strata_synchronization synchronization;
     strata_aggregation aggregation;
     strata__placement placement; /* on a 1 × 1 model grid all is WHOLE; MATRIX needs two axes */
-    uint64_t seed;               /* of the layer, added to the context's; 0: none */
+    int columns;   /* of products: so many last axes form the columns, and the value is that matrix,
+                      or vector when they are all axes; 0: the last axis, the value has all axes */
+    uint64_t seed; /* of the layer, added to the context's; 0: none */
 } strata__variable_spec;
 
 struct strata_variable {
@@ -45,14 +47,16 @@ struct strata_variable {
     strata_aggregation aggregation;
     strata__object regularizer, constraint;
     strata__placement placement;
+    int columns;           /* last axes that form the columns of the matrix, at least 1 */
     strata__matrix matrix; /* placement MATRIX */
     strata__axis replicas; /* group that holds equal copies: BATCH or DATA */
-    strata_tensor *value;  /* this rank's piece, kept for the variable's life */
-    void *storage;         /* own memory of the piece while not packed */
-    int64_t count;         /* elements of the local piece */
-    strata__arena *arena;  /* while packed: value and sink lie in the arena */
-    int64_t offset;        /* element of the arena */
-    int pack_index;        /* in the pack's list, while packed */
+    strata_tensor
+        *value;    /* this rank's piece, kept for the variable's life; see the spec's columns */
+    void *storage; /* own memory of the piece while not packed */
+    int64_t count; /* elements of the local piece */
+    strata__arena *arena; /* while packed: value and sink lie in the arena */
+    int64_t offset;       /* element of the arena */
+    int pack_index;       /* in the pack's list, while packed */
 };
 
 /* Collective on the mesh: all ranks make the same variables in the same order. Errors name the
@@ -67,8 +71,8 @@ void strata__variable_free(strata_variable *variable);
 typedef void strata__run(void *user, int64_t global, int64_t local, int64_t length);
 void strata__variable_runs(const strata_variable *variable, strata__run *each, void *user);
 
-/* This rank's block as a hyperslab of the global row-major array seen as (prod(shape[:-1]) ×
- * shape[-1]): first[] and count[] of the global[] rows and columns, whatever the placement. */
+/* This rank's block as a hyperslab of the global row-major array seen as (rows × columns): first[]
+ * and count[] of the global[] rows and columns, whatever the placement. */
 void strata__variable_block(const strata_variable *variable, int64_t first[2], int64_t count[2],
                             int64_t global[2]);
 

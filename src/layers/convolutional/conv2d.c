@@ -100,7 +100,7 @@ static void add_weights(strata_layer *layer, int64_t channels)
                          .regularizer = c->kernel_regularizer,
                          .constraint = c->kernel_constraint,
                          .trainable = 1},
-        sharded ? STRATA__MATRIX : STRATA__WHOLE);
+        sharded ? STRATA__MATRIX : STRATA__WHOLE, 0);
     if (c->use_bias)
         self->bias = strata__add_weight(layer,
                                         &(strata_weight){.name = "bias",
@@ -109,7 +109,7 @@ static void add_weights(strata_layer *layer, int64_t channels)
                                                          .regularizer = c->bias_regularizer,
                                                          .constraint = c->bias_constraint,
                                                          .trainable = 1},
-                                        sharded ? STRATA__VECTOR : STRATA__WHOLE);
+                                        sharded ? STRATA__VECTOR : STRATA__WHOLE, 0);
 }
 
 static strata_status build(strata_layer *layer, int count, const strata_shape *inputs)

@@ -62,7 +62,7 @@ static void add_weights(strata_layer *layer, int64_t channels)
                          .regularizer = c->depthwise_regularizer,
                          .constraint = c->depthwise_constraint,
                          .trainable = 1},
-        STRATA__WHOLE);
+        STRATA__WHOLE, 0);
     if (c->use_bias)
         self->bias = strata__add_weight(
             layer,
@@ -72,7 +72,7 @@ static void add_weights(strata_layer *layer, int64_t channels)
                              .regularizer = c->bias_regularizer,
                              .constraint = c->bias_constraint,
                              .trainable = 1},
-            STRATA__WHOLE);
+            STRATA__WHOLE, 0);
 }
 
 static strata_status build(strata_layer *layer, int count, const strata_shape *inputs)

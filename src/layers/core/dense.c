@@ -59,7 +59,7 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
                                                        .regularizer = c->kernel_regularizer,
                                                        .constraint = c->kernel_constraint,
                                                        .trainable = 1},
-                                      STRATA__MATRIX);
+                                      STRATA__MATRIX, 0);
     if (c->use_bias)
         self->bias = strata__add_weight(layer,
                                         &(strata_weight){.name = "bias",
@@ -68,7 +68,7 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
                                                          .regularizer = c->bias_regularizer,
                                                          .constraint = c->bias_constraint,
                                                          .trainable = 1},
-                                        STRATA__VECTOR);
+                                        STRATA__VECTOR, 0);
     strata_layer_set_input_spec(layer, 0,
                                 &(strata_input_spec){.ndim = -1,
                                                      .min_ndim = 2,

@@ -42,7 +42,7 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
                                             .regularizer = c->embeddings_regularizer,
                                             .constraint = c->embeddings_constraint,
                                             .trainable = 1},
-                           STRATA__MATRIX);
+                           STRATA__MATRIX, 0);
     return layer->ctx->status;
 }
 
