@@ -8,6 +8,8 @@
 
 #include <strata/types.h>
 
+#include "base/activity.h"
+
 /* Owned by the rooms below, in the order in which they are taken down: last first. */
 struct strata__mesh;   /* mesh/mesh.h */
 struct strata__tape;   /* tensor/tape.h */
@@ -55,6 +57,7 @@ struct strata_context {
     strata__matmul_engine matmul;
     int nesting;                      /* depth of layer calls; 0: outside */
     bool training;                    /* value of `training` of the enclosing call */
+    strata__activity activity;        /* what it is doing */
     struct strata__mesh *mesh;
     struct strata__tape *tape;               /* the recording tape, or NULL */
     struct strata__scope *scope;             /* owner of tensors made now */

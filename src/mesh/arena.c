@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "mesh/arena_parts.h"
+#include "mesh/collective.h"
 #include "mesh/sum.h"
 
 static strata__arena_board *own_board(strata__arena_parts *parts)
@@ -16,8 +17,10 @@ static strata__arena_board *own_board(strata__arena_parts *parts)
 void strata__arena_begin(strata__arena *arena)
 {
     strata__arena_parts *parts = arena->parts;
+    const char *outer = strata__collective_begin(arena->ctx, STRATA__GRADIENTS, arena->axis);
     for (int member = 0; member < parts->node_size; member++)
         strata__flag_wait(&parts->boards[member]->summed, parts->step);
+    strata__collective_end(arena->ctx, outer);
     parts->step++;
     parts->started = parts->summed = parts->updated = 0;
 }
@@ -155,18 +158,22 @@ static void complete(strata__arena *arena, strata__update *update, void *user)
 
 void strata__arena_reduce(strata__arena *arena)
 {
+    const char *outer = strata__collective_begin(arena->ctx, STRATA__GRADIENTS, arena->axis);
     complete(arena, NULL, NULL);
+    strata__collective_end(arena->ctx, outer);
 }
 
 void strata__arena_finish(strata__arena *arena, strata__update *update, void *user)
 {
     strata__arena_parts *parts = arena->parts;
+    const char *outer = strata__collective_begin(arena->ctx, STRATA__GRADIENTS, arena->axis);
     complete(arena, update, user);
     for (int bucket = 0; parts->routes && bucket < arena->bucket_count; bucket++)
         has_arrived(&parts->routes[bucket].gathering, true);
     strata__flag_raise(&own_board(parts)->updated, parts->step);
     for (int member = 0; member < parts->node_size; member++)
         strata__flag_wait(&parts->boards[member]->updated, parts->step);
+    strata__collective_end(arena->ctx, outer);
 }
 
 void strata__arena_publish(strata__arena *arena)

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "mesh/collective.h"
 #include "mesh/exchange.h"
 #include "mesh/mesh.h"
 
@@ -104,39 +105,44 @@ static void reduce_far(const strata__group *group, char *values, int64_t count, 
     }
 }
 
-static void reduce(strata_context *ctx, strata__axis axis, void *values, int64_t count,
-                   strata_dtype dtype, MPI_Op op)
+static void reduce(strata_context *ctx, strata__collective what, strata__axis axis, void *values,
+                   int64_t count, strata_dtype dtype)
 {
     strata__group *group = &ctx->mesh->groups[axis];
     MPI_Datatype type = mpi_type(dtype);
     size_t element = strata_dtype_size(dtype);
     int64_t bytes = count * (int64_t)element;
+    MPI_Op op = what == STRATA__MIN                           ? MPI_MIN
+                : what == STRATA__MAX || dtype == STRATA_BOOL ? MPI_MAX
+                                                              : MPI_SUM;
     if (group->size == 1 || count == 0)
         return;
+    const char *outer = strata__collective_begin(ctx, what, axis);
     if (!strata__exchange_reaches_all(group) || bytes > STRATA__EXCHANGE_BYTES)
         reduce_far(group, values, count, element, type, op);
     else if (bytes > SHORT_BYTES)
         reduce_long(group, values, (int)count, element, type, op);
     else
         reduce_short(group, values, (int)count, element, type, op);
+    strata__collective_end(ctx, outer);
 }
 
 void strata__sum(strata_context *ctx, strata__axis axis, void *values, int64_t count,
                  strata_dtype dtype)
 {
-    reduce(ctx, axis, values, count, dtype, dtype == STRATA_BOOL ? MPI_MAX : MPI_SUM);
+    reduce(ctx, STRATA__SUM, axis, values, count, dtype);
 }
 
 void strata__max(strata_context *ctx, strata__axis axis, void *values, int64_t count,
                  strata_dtype dtype)
 {
-    reduce(ctx, axis, values, count, dtype, MPI_MAX);
+    reduce(ctx, STRATA__MAX, axis, values, count, dtype);
 }
 
 void strata__min(strata_context *ctx, strata__axis axis, void *values, int64_t count,
                  strata_dtype dtype)
 {
-    reduce(ctx, axis, values, count, dtype, MPI_MIN);
+    reduce(ctx, STRATA__MIN, axis, values, count, dtype);
 }
 
 static void broadcast_near(strata__group *group, int root, void *data, size_t bytes)
@@ -148,21 +154,27 @@ static void broadcast_near(strata__group *group, int root, void *data, size_t by
         memcpy(data, strata__exchange_of(group->exchange, root), bytes);
 }
 
+static void broadcast_far(const strata__group *group, int root, char *data, int64_t bytes)
+{
+    while (bytes > 0) {
+        int step = next_step(bytes);
+        MPI_Bcast(data, step, MPI_BYTE, root, group->comm);
+        data += step;
+        bytes -= step;
+    }
+}
+
 void strata__broadcast(strata_context *ctx, strata__axis axis, int root, void *data, int64_t bytes)
 {
     strata__group *group = &ctx->mesh->groups[axis];
     if (group->size == 1 || bytes == 0)
         return;
-    if (strata__exchange_reaches_all(group) && bytes <= STRATA__EXCHANGE_BYTES) {
+    const char *outer = strata__collective_begin(ctx, STRATA__BROADCAST, axis);
+    if (strata__exchange_reaches_all(group) && bytes <= STRATA__EXCHANGE_BYTES)
         broadcast_near(group, root, data, (size_t)bytes);
-        return;
-    }
-    for (char *at = data; bytes > 0;) {
-        int step = next_step(bytes);
-        MPI_Bcast(at, step, MPI_BYTE, root, group->comm);
-        at += step;
-        bytes -= step;
-    }
+    else
+        broadcast_far(group, root, data, bytes);
+    strata__collective_end(ctx, outer);
 }
 
 void strata__barrier(strata_context *ctx, strata__axis axis)
@@ -170,17 +182,21 @@ void strata__barrier(strata_context *ctx, strata__axis axis)
     strata__group *group = &ctx->mesh->groups[axis];
     if (group->size == 1)
         return;
+    const char *outer = strata__collective_begin(ctx, STRATA__BARRIER, axis);
     if (strata__exchange_reaches_all(group))
         strata__exchange_turn(group->exchange);
     else
         MPI_Barrier(group->comm);
+    strata__collective_end(ctx, outer);
 }
 
 void strata__node_barrier(strata_context *ctx, strata__axis axis)
 {
     strata__group *group = &ctx->mesh->groups[axis];
+    const char *outer = strata__collective_begin(ctx, STRATA__BARRIER, axis);
     if (group->exchange)
         strata__exchange_turn(group->exchange);
     else if (group->node != MPI_COMM_NULL && group->node_size > 1)
         MPI_Barrier(group->node);
+    strata__collective_end(ctx, outer);
 }

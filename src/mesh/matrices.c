@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "mesh/collective.h"
 #include "mesh/exchange.h"
 #include "mesh/mesh.h"
 #include "mesh/sum.h"
@@ -80,8 +81,11 @@ void strata__gather_rows(strata_context *ctx, strata__axis axis, const float *pi
     const strata__group *group = &ctx->mesh->groups[axis];
     if (group->size == 1) {
         copy(whole, piece, m * n);
-    } else if (strata__exchange_reaches_all(group) &&
-               strata__piece_of(m, group->size, 0).count * n <= SHORT) {
+        return;
+    }
+    const char *outer = strata__collective_begin(ctx, STRATA__GATHER, axis);
+    if (strata__exchange_reaches_all(group) &&
+        strata__piece_of(m, group->size, 0).count * n <= SHORT) {
         gather_rows_near(group, piece, whole, m, n);
     } else {
         int *counts = pieces_of(ctx, group, m, n), *offsets = counts + group->size;
@@ -89,6 +93,7 @@ void strata__gather_rows(strata_context *ctx, strata__axis axis, const float *pi
                        group->comm);
         strata__free(ctx, counts);
     }
+    strata__collective_end(ctx, outer);
 }
 
 /* Each round every member shows as many rows of its piece as fit. */
@@ -133,13 +138,16 @@ void strata__gather_columns(strata_context *ctx, strata__axis axis, const float 
     const strata__group *group = &ctx->mesh->groups[axis];
     if (m == 0 || n == 0)
         return;
-    if (group->size == 1)
+    if (group->size == 1) {
         copy(whole, piece, m * n);
-    else if (strata__exchange_reaches_all(group) &&
-             strata__piece_of(n, group->size, 0).count <= ROOM)
+        return;
+    }
+    const char *outer = strata__collective_begin(ctx, STRATA__GATHER, axis);
+    if (strata__exchange_reaches_all(group) && strata__piece_of(n, group->size, 0).count <= ROOM)
         gather_columns_near(group, piece, whole, m, n);
     else
         gather_columns_far(ctx, group, piece, whole, m, n);
+    strata__collective_end(ctx, outer);
 }
 
 /* Sum of the strips that all members show at `offset` of their buffers. sources: (group size)
@@ -192,7 +200,10 @@ void strata__scatter_sum_rows(strata_context *ctx, strata__axis axis, const floa
     const strata__group *group = &ctx->mesh->groups[axis];
     if (group->size == 1) {
         copy(piece, whole, m * n);
-    } else if (strata__exchange_reaches_all(group) && group->size <= ROOM) {
+        return;
+    }
+    const char *outer = strata__collective_begin(ctx, STRATA__SCATTER_SUM, axis);
+    if (strata__exchange_reaches_all(group) && group->size <= ROOM) {
         const float **sources = scratch(ctx, group->size, sizeof *sources);
         scatter_rows_near(group, sources, whole, piece, m, n);
         strata__free(ctx, sources);
@@ -201,6 +212,7 @@ void strata__scatter_sum_rows(strata_context *ctx, strata__axis axis, const floa
         MPI_Reduce_scatter(whole, piece, counts, MPI_FLOAT, MPI_SUM, group->comm);
         strata__free(ctx, counts);
     }
+    strata__collective_end(ctx, outer);
 }
 
 /* The columns of each member are put together first, so that they leave as one message. */
@@ -227,11 +239,15 @@ void strata__scatter_sum_columns(strata_context *ctx, strata__axis axis, const f
         return;
     if (group->size == 1) {
         copy(piece, whole, m * n);
-    } else if (strata__exchange_reaches_all(group) && n <= ROOM) {
+        return;
+    }
+    const char *outer = strata__collective_begin(ctx, STRATA__SCATTER_SUM, axis);
+    if (strata__exchange_reaches_all(group) && n <= ROOM) {
         const float **sources = scratch(ctx, group->size, sizeof *sources);
         scatter_columns_near(group, sources, whole, piece, m, n);
         strata__free(ctx, sources);
     } else {
         scatter_columns_far(ctx, group, whole, piece, m, n);
     }
+    strata__collective_end(ctx, outer);
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/memory.h"
+#include "mesh/collective.h"
 #include "mesh/sum.h"
 
 /* ScaLAPACK ships no C header. */
@@ -71,8 +72,8 @@ void strata__panels_begin(strata_context *ctx, strata__axis axis, const float *o
                           int64_t width, strata__panels *panels)
 {
     const strata__group *group = &ctx->mesh->groups[axis];
-    *panels =
-        (strata__panels){.ctx = ctx, .group = group, .total = total, .width = width, .own = own};
+    *panels = (strata__panels){
+        .ctx = ctx, .axis = axis, .group = group, .total = total, .width = width, .own = own};
     if (group->size == 1)
         return;
     panels->arrivals = scratch(ctx, total * width, sizeof(float));
@@ -92,7 +93,9 @@ const float *strata__panels_of(strata__panels *panels, int member)
 {
     if (member == panels->group->rank)
         return panels->own;
+    const char *outer = strata__collective_begin(panels->ctx, STRATA__PANELS, panels->axis);
     MPI_Wait(&panels->requests[member], MPI_STATUS_IGNORE);
+    strata__collective_end(panels->ctx, outer);
     return panels->arrivals + floats_of(panels->group, panels->total, panels->width, member).first;
 }
 
@@ -100,7 +103,9 @@ void strata__panels_end(strata__panels *panels)
 {
     if (panels->group->size == 1)
         return;
+    const char *outer = strata__collective_begin(panels->ctx, STRATA__PANELS, panels->axis);
     MPI_Waitall(2 * panels->group->size, panels->requests, MPI_STATUSES_IGNORE);
+    strata__collective_end(panels->ctx, outer);
     strata__free(panels->ctx, panels->requests);
     strata__free(panels->ctx, panels->arrivals);
 }
@@ -112,7 +117,8 @@ void strata__parts_begin(strata_context *ctx, strata__axis axis, int64_t total, 
 {
     const strata__group *group = &ctx->mesh->groups[axis];
     strata__piece mine = floats_of(group, total, width, group->rank);
-    *parts = (strata__parts){.ctx = ctx, .group = group, .total = total, .width = width};
+    *parts =
+        (strata__parts){.ctx = ctx, .axis = axis, .group = group, .total = total, .width = width};
     parts->formed = scratch(ctx, total * width, sizeof(float));
     parts->arrivals = scratch(ctx, group->size * mine.count, sizeof(float));
     parts->requests = requests_of(ctx, group);
@@ -141,7 +147,9 @@ void strata__parts_end(strata__parts *parts, float beta, float *piece)
 {
     const strata__group *group = parts->group;
     strata_context *ctx = parts->ctx;
+    const char *outer = strata__collective_begin(ctx, STRATA__PANELS, parts->axis);
     MPI_Waitall(2 * group->size, parts->requests, MPI_STATUSES_IGNORE);
+    strata__collective_end(ctx, outer);
     strata__piece mine = floats_of(group, parts->total, parts->width, group->rank);
     const float **sources = scratch(ctx, group->size + 1, sizeof *sources);
     int count = 0;
@@ -167,7 +175,9 @@ void strata__pblas_product(strata_context *ctx, bool transpose_a, bool transpose
     const int one = 1, m = (int)c->n, n = (int)c->m, k = (int)(transpose_a ? a->m : a->n);
     const float alpha = 1.0f;
     strata__blacs(ctx);
+    const char *outer = strata__collective_begin(ctx, STRATA__PANELS, STRATA__GRID);
     psgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &m, &n, &k, &alpha, b_piece, &one,
             &one, b->descriptor, a_piece, &one, &one, a->descriptor, &beta, c_piece, &one, &one,
             c->descriptor);
+    strata__collective_end(ctx, outer);
 }

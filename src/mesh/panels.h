@@ -15,6 +15,7 @@
 /* Everybody's piece comes to everybody. */
 typedef struct strata__panels {
     strata_context *ctx;
+    strata__axis axis;
     const strata__group *group;
     int64_t total, width;
     const float *own;
@@ -32,6 +33,7 @@ void strata__panels_end(strata__panels *panels);
 /* Everybody forms a part of each member's piece; each member gets the sum of its parts. */
 typedef struct strata__parts {
     strata_context *ctx;
+    strata__axis axis;
     const strata__group *group;
     int64_t total, width;
     float *formed;         /* (total, width): the own parts of all pieces */

@@ -71,6 +71,7 @@ strata__node *strata__record(strata_context *ctx, const char *op,
         return NULL;
     node->previous = ctx->tape->last;
     node->op = op;
+    node->layer = strata__doing_now(&ctx->activity, STRATA__LAYER);
     node->gradient = gradient;
     node->input_count = input_count;
     node->output_count = output_count;
@@ -219,7 +220,9 @@ static void run_node(strata_context *ctx, strata__node *node)
         if (output->watched && output->gradient)
             held[i] = strata__tensor_view(output->gradient, &output->gradient->shape);
     }
+    const char *outer = strata__begin(&ctx->activity, STRATA__LAYER, node->layer);
     node->gradient(ctx, node);
+    strata__end(&ctx->activity, STRATA__LAYER, outer);
     for (int i = 0; i < node->output_count; i++)
         strata_tensor_release(held[i]);
 }

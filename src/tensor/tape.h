@@ -19,6 +19,7 @@ typedef void strata__gradient_function(strata_context *ctx, strata__node *node);
 struct strata__node {
     strata__node *previous;
     const char *op;
+    const char *layer; /* in whose call, or NULL */
     strata__gradient_function *gradient;
     int input_count, output_count;
     strata_tensor **inputs;                       /* [input_count] */

@@ -182,7 +182,9 @@ static strata_status train_epoch(fitting *f, int epoch)
     strata__feed_start(f->feed, epoch, trainer->step);
     while (more && status == STRATA_OK && !trainer->stop) {
         strata_scope_begin(ctx);
+        const char *outer = strata__begin(&ctx->activity, STRATA__PHASE, "data");
         more = strata__feed_next(f->feed, &batch);
+        strata__end(&ctx->activity, STRATA__PHASE, outer);
         if (more)
             status = train_batch(f, epoch, &batch);
         strata_scope_end(ctx);
@@ -204,8 +206,12 @@ static strata_status epoch_logs(fitting *f, int epoch, strata_logs *logs)
     STRATA_TRY(trainer->model->ctx->status);
     if (!validates(f, epoch))
         return STRATA_OK;
-    STRATA_TRY(strata__evaluate_feed(trainer, f->validation_feed, &f->validation_binding, &f->hooks,
-                                     NULL));
+    strata__activity *activity = &trainer->model->ctx->activity;
+    const char *outer = strata__begin(activity, STRATA__PHASE, "validation");
+    strata_status status = strata__evaluate_feed(trainer, f->validation_feed,
+                                                 &f->validation_binding, &f->hooks, NULL);
+    strata__end(activity, STRATA__PHASE, outer);
+    STRATA_TRY(status);
     strata_logs validation = strata__trainer_logs(trainer, true);
     logs->count += validation.count;
     return trainer->model->ctx->status;

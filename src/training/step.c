@@ -133,7 +133,7 @@ static strata_status add_losses_from(sums *s, strata__loss_source *source,
 
 /* --- the step --- */
 
-static strata_status forward(sums *s, const strata__binding *binding)
+static strata_status compute_losses(sums *s, const strata__binding *binding)
 {
     strata_model *model = s->trainer->model;
     strata_tensor *inputs[STRATA_MAX_COLUMNS], *outputs[STRATA_MAX_COLUMNS];
@@ -149,6 +149,15 @@ static strata_status forward(sums *s, const strata__binding *binding)
     return model->ctx->status;
 }
 
+static strata_status forward(sums *s, const strata__binding *binding)
+{
+    strata__activity *activity = &s->trainer->model->ctx->activity;
+    const char *outer = strata__begin(activity, STRATA__PHASE, "forward");
+    strata_status status = compute_losses(s, binding);
+    strata__end(activity, STRATA__PHASE, outer);
+    return status;
+}
+
 static strata_status no_loss(const strata__trainer *trainer)
 {
     return strata__fail(trainer->model->ctx, STRATA_INVALID,
@@ -161,9 +170,15 @@ static strata_status backward(sums *s)
     strata_context *ctx = s->trainer->model->ctx;
     if (s->targets.count == 0)
         return no_loss(s->trainer);
-    STRATA_TRY(strata__tape_backward(ctx, s->targets.count, (strata_tensor *const *)s->targets.items,
-                                     (strata_tensor *const *)s->upstream.items));
-    return strata__optimizer_apply(s->trainer->optimizer);
+    const char *outer = strata__begin(&ctx->activity, STRATA__PHASE, "backward");
+    strata_status status = strata__tape_backward(ctx, s->targets.count, (strata_tensor *const *)s->targets.items,
+                                                 (strata_tensor *const *)s->upstream.items);
+    strata__end(&ctx->activity, STRATA__PHASE, outer);
+    STRATA_TRY(status);
+    outer = strata__begin(&ctx->activity, STRATA__PHASE, "update");
+    status = strata__optimizer_apply(s->trainer->optimizer);
+    strata__end(&ctx->activity, STRATA__PHASE, outer);
+    return status;
 }
 
 static strata_status train(sums *s, const strata__binding *binding)
@@ -192,6 +207,6 @@ strata_status strata__step_run(strata__trainer *trainer, const strata__binding *
     if (part)
         *part = s.part;
     if (training)
-        ctx->step++;
+        atomic_store(&ctx->activity.step, ++ctx->step);
     return status;
 }

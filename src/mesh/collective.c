@@ -1,0 +1,28 @@
+/* Names of collectives, as messages and profiles show them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mesh/collective.h"
+
+#define ON_AXES(what)                                                                              \
+    {                                                                                              \
+        [STRATA__WORLD] = what " on all ranks", [STRATA__DATA] = what " on data",                  \
+        [STRATA__ROWS] = what " on rows", [STRATA__COLS] = what " on cols",                        \
+        [STRATA__BATCH] = what " on data × rows", [STRATA__GRID] = what " on rows × cols"         \
+    }
+
+static const char *const names[STRATA__COLLECTIVES][STRATA__AXES] = {
+    [STRATA__SUM] = ON_AXES("sum"),
+    [STRATA__MAX] = ON_AXES("max"),
+    [STRATA__MIN] = ON_AXES("min"),
+    [STRATA__BROADCAST] = ON_AXES("broadcast"),
+    [STRATA__BARRIER] = ON_AXES("barrier"),
+    [STRATA__GATHER] = ON_AXES("gather"),
+    [STRATA__SCATTER_SUM] = ON_AXES("scattered sum"),
+    [STRATA__PANELS] = ON_AXES("pieces of a product"),
+    [STRATA__GRADIENTS] = ON_AXES("gradients"),
+};
+
+const char *strata__collective_begin(strata_context *ctx, strata__collective what,
+                                     strata__axis axis)
+{
+    return strata__begin(&ctx->activity, STRATA__COLLECTIVE, names[what][axis]);
+}

@@ -1,0 +1,29 @@
+/* Every collective says what it is and on which axis before it begins, and when it is over. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STRATA_MESH_COLLECTIVE_H
+#define STRATA_MESH_COLLECTIVE_H
+
+#include "mesh/mesh.h"
+
+typedef enum strata__collective {
+    STRATA__SUM,
+    STRATA__MAX,
+    STRATA__MIN,
+    STRATA__BROADCAST,
+    STRATA__BARRIER,
+    STRATA__GATHER,      /* of rows or columns */
+    STRATA__SCATTER_SUM, /* of rows or columns */
+    STRATA__PANELS,      /* pieces of a product of matrices */
+    STRATA__GRADIENTS,   /* sums and updates of an arena */
+    STRATA__COLLECTIVES
+} strata__collective;
+
+/* Returns what strata__collective_end() wants back. Local. */
+const char *strata__collective_begin(strata_context *ctx, strata__collective what,
+                                     strata__axis axis);
+static inline void strata__collective_end(strata_context *ctx, const char *outer)
+{
+    strata__end(&ctx->activity, STRATA__COLLECTIVE, outer);
+}
+
+#endif
