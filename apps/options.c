@@ -13,6 +13,8 @@ static const option common[] = {
      "how the ranks are laid out: data=2,rows=1,cols=2\n(all to data; or STRATA_MESH)"},
     {"seed", "N", OPTION_LIBRARY, 0, 0, false,
      "of sample order, dropout and new weights (1; or STRATA_SEED)"},
+    {"dtype-policy", "POLICY", OPTION_LIBRARY, 0, 0, false,
+     "of layers that name none: float32 or mixed_bfloat16\n(float32; or STRATA_DTYPE_POLICY)"},
     {"verbosity", "1|2|3", OPTION_LIBRARY, 0, 0, false,
      "errors only, warnings too (2), or information too"},
     {"help", NULL, OPTION_FLAG, offsetof(arguments, help), 0, false, "print this and end"},

@@ -72,11 +72,11 @@ typedef struct strata_layer_class {
 #define STRATA_LAYER_COMMON                                                                        \
     const char *name;                 /**< NULL: automatic */                                      \
     bool trainable;                   /**< false: weights are frozen */                            \
-    const char *dtype;                /**< "float32" */                                            \
+    const char *dtype;                /**< "float32", "mixed_bfloat16"; NULL: the context's policy */ \
     const char *activity_regularizer; /**< of the output, divided by the batch size */             \
     bool dynamic;                     /**< kept and reported; Strata always runs eagerly */
 /** Their defaults; end the list of a class's defaults with them. */
-#define STRATA_LAYER_DEFAULTS .trainable = true, .dtype = "float32"
+#define STRATA_LAYER_DEFAULTS .trainable = true
 /** Their rows of the field table: name, trainable and dtype first, the others where Keras writes them, only when set. */
 #define STRATA_LAYER_FIELDS(config)                                                                \
     STRATA_FIELD(config, name, .help = "unique name"),                                             \

@@ -63,6 +63,25 @@ bool strata_dtype_from_name(const char *name, strata_dtype *dtype)
     return false;
 }
 
+static const char *const precisions[] = {
+    [STRATA__FLOAT32] = "float32", [STRATA__MIXED_BFLOAT16] = "mixed_bfloat16"};
+
+bool strata__precision_find(const char *name, strata__precision *precision)
+{
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++) {
+        if (strcmp(name, precisions[i]) == 0) {
+            *precision = (strata__precision)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *strata__precision_name(strata__precision precision)
+{
+    return precisions[precision];
+}
+
 strata_status strata__fail(strata_context *ctx, strata_status status, const char *format, ...)
 {
     if (ctx->status != STRATA_OK)

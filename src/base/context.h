@@ -34,6 +34,9 @@ typedef struct strata__memory {
 /* Which library multiplies local matrices (STRATA_GEMM): the faster for the shape, or always the same. */
 typedef enum strata__gemm_library { STRATA__GEMM_AUTO, STRATA__GEMM_ONEDNN, STRATA__GEMM_OPENBLAS } strata__gemm_library;
 
+/* Of the operands of matrix products: Keras's dtype policies "float32" and "mixed_bfloat16". */
+typedef enum strata__precision { STRATA__FLOAT32, STRATA__MIXED_BFLOAT16 } strata__precision;
+
 /* What multiplies matrices that are cut over the mesh (STRATA_MATMUL); see ops/matmul.h. */
 typedef enum strata__matmul_engine {
     STRATA__MATMUL_AUTO,
@@ -55,6 +58,8 @@ struct strata_context {
     uint64_t step;                    /* training steps done; part of every random key of a step */
     strata__gemm_library gemm;
     strata__matmul_engine matmul;
+    strata__precision policy;    /* of layers that name none */
+    strata__precision precision; /* of the layer call, or node of the tape, at work */
     int nesting;                      /* depth of layer calls; 0: outside */
     bool training;                    /* value of `training` of the enclosing call */
     strata__activity activity;        /* what it is doing */
@@ -103,6 +108,10 @@ void strata__warn(strata_context *ctx, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void strata__inform(strata_context *ctx, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* By the name of Keras's policy; false: unknown. Local. */
+bool strata__precision_find(const char *name, strata__precision *precision);
+const char *strata__precision_name(strata__precision precision);
 
 /* A context without mesh: for the base room and its tests. NULL when memory is short. */
 strata_context *strata__context_new(void);

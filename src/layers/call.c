@@ -223,7 +223,9 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
     strata_context *ctx = layer->ctx;
     bool outer_training = ctx->training;
     const char *outer = strata__begin(&ctx->activity, STRATA__LAYER, layer->name);
+    strata__precision precision = ctx->precision;
     ctx->training = call->training;
+    ctx->precision = layer->precision;
     ctx->nesting++;
     strata_status status = STRATA_OK;
     if (layer->class->call_many)
@@ -232,6 +234,7 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
         outputs[0] = layer->class->call(layer, call);
     ctx->nesting--;
     ctx->training = outer_training;
+    ctx->precision = precision;
     strata__end(&ctx->activity, STRATA__LAYER, outer);
     for (int i = 0; status == STRATA_OK && i < output_count; i++) {
         if (!outputs[i])

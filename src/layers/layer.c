@@ -52,20 +52,29 @@ static strata_status take_name(strata_layer *layer)
     return layer->name ? STRATA_OK : STRATA_NO_MEMORY;
 }
 
-static strata_status check_dtype(const strata_layer *layer)
+/* A layer that names no dtype takes the context's policy. */
+static strata_status take_dtype(strata_layer *layer)
 {
-    const char *dtype = text_member(layer, "dtype");
-    if (!dtype || strcmp(dtype, "float32") == 0 || layer->class->bare_dtype)
+    char **member = strata__config_member(layer, "dtype");
+    layer->precision = layer->ctx->policy;
+    if (!member || layer->class->bare_dtype)
+        return STRATA_OK;
+    if (!*member)
+        *member = strata__strdup(layer->ctx, strata__precision_name(layer->precision));
+    if (!*member)
+        return STRATA_NO_MEMORY;
+    if (strata__precision_find(*member, &layer->precision))
         return STRATA_OK;
     return strata__fail(layer->ctx, STRATA_UNSUPPORTED,
-                        "layer '%s' (%s): dtype '%s' is not supported; use 'float32'", layer->name,
-                        layer->class->name, dtype);
+                        "layer '%s' (%s): dtype '%s' is not supported; use 'float32' or "
+                        "'mixed_bfloat16'",
+                        layer->name, layer->class->name, *member);
 }
 
 static strata_status take_common(strata_layer *layer)
 {
     STRATA_TRY(take_name(layer));
-    STRATA_TRY(check_dtype(layer));
+    STRATA_TRY(take_dtype(layer));
     layer->path = strata__strdup(layer->ctx, layer->name);
     layer->trainable = bool_member(layer, "trainable", true);
     return strata__object_parse(layer->ctx, &strata__regularizer_family,

@@ -57,6 +57,7 @@ struct strata_layer {
     char *path; /* prefix of variable paths */
     void *state;
     bool built, building, trainable;
+    strata__precision precision; /* of its dtype */
     bool mask_warned;
     int output_count;
     int visit, depth; /* while a model is put together */

@@ -28,6 +28,17 @@ static bool by_openblas(const strata_context *ctx, int64_t m, int64_t n, int64_t
     return m < SMALL && n < SMALL && k < SMALL && m * n * k < SMALL;
 }
 
+void strata__gemm_float32(strata_context *ctx, const strata__gemm_call *g)
+{
+    if (by_openblas(ctx, g->m, g->n, g->k))
+        cblas_sgemm(CblasRowMajor, g->transpose_a ? CblasTrans : CblasNoTrans,
+                    g->transpose_b ? CblasTrans : CblasNoTrans, (int)g->m, (int)g->n, (int)g->k,
+                    1.0f, g->a, (int)g->lda, g->b, (int)g->ldb, g->beta, g->c, (int)g->ldc);
+    else
+        dnnl_sgemm(g->transpose_a ? 'T' : 'N', g->transpose_b ? 'T' : 'N', g->m, g->n, g->k, 1.0f,
+                   g->a, g->lda, g->b, g->ldb, g->beta, g->c, g->ldc);
+}
+
 void strata__gemm(strata_context *ctx, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
                   int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
                   float *c, int64_t ldc)
@@ -38,11 +49,9 @@ void strata__gemm(strata_context *ctx, bool transpose_a, bool transpose_b, int64
         scale(c, ldc, m, n, beta);
         return;
     }
-    if (by_openblas(ctx, m, n, k))
-        cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-                    transpose_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, 1.0f, a,
-                    (int)lda, b, (int)ldb, beta, c, (int)ldc);
+    strata__gemm_call call = {transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc};
+    if (ctx->precision == STRATA__MIXED_BFLOAT16)
+        strata__gemm_bfloat16(ctx, &call);
     else
-        dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0f, a, lda, b, ldb,
-                   beta, c, ldc);
+        strata__gemm_float32(ctx, &call);
 }

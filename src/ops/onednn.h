@@ -15,7 +15,8 @@ typedef enum strata__primitive_kind {
     STRATA__MAX_POOLING,
     STRATA__MAX_POOLING_DATA,
     STRATA__AVERAGE_POOLING,
-    STRATA__AVERAGE_POOLING_DATA
+    STRATA__AVERAGE_POOLING_DATA,
+    STRATA__PRODUCT /* of matrices in bfloat16 */
 } strata__primitive_kind;
 
 /*

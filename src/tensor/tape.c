@@ -72,6 +72,7 @@ strata__node *strata__record(strata_context *ctx, const char *op,
     node->previous = ctx->tape->last;
     node->op = op;
     node->layer = strata__doing_now(&ctx->activity, STRATA__LAYER);
+    node->precision = ctx->precision;
     node->gradient = gradient;
     node->input_count = input_count;
     node->output_count = output_count;
@@ -221,7 +222,10 @@ static void run_node(strata_context *ctx, strata__node *node)
             held[i] = strata__tensor_view(output->gradient, &output->gradient->shape);
     }
     const char *outer = strata__begin(&ctx->activity, STRATA__LAYER, node->layer);
+    strata__precision precision = ctx->precision;
+    ctx->precision = node->precision;
     node->gradient(ctx, node);
+    ctx->precision = precision;
     strata__end(&ctx->activity, STRATA__LAYER, outer);
     for (int i = 0; i < node->output_count; i++)
         strata_tensor_release(held[i]);

@@ -19,7 +19,8 @@ typedef void strata__gradient_function(strata_context *ctx, strata__node *node);
 struct strata__node {
     strata__node *previous;
     const char *op;
-    const char *layer; /* in whose call, or NULL */
+    const char *layer;           /* in whose call, or NULL */
+    strata__precision precision; /* of that call */
     strata__gradient_function *gradient;
     int input_count, output_count;
     strata_tensor **inputs;                       /* [input_count] */

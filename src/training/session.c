@@ -53,6 +53,8 @@ strata_options strata_options_from(int *argc, char ***argv)
             options.mesh = value;
         else if ((value = option_value("seed", *argc, *argv, i, &words)))
             options.seed = number_or_none(value);
+        else if ((value = option_value("dtype-policy", *argc, *argv, i, &words)))
+            options.dtype_policy = value;
         else if ((value = option_value("verbosity", *argc, *argv, i, &words)))
             options.verbosity = number_or_none(value) > 3 ? -1 : (int)number_or_none(value);
         else
@@ -110,6 +112,13 @@ static void read_engines(strata_context *ctx)
         ctx, "STRATA_MATMUL", 3, (const char *const[]){"auto", "summa", "pblas"});
 }
 
+static void read_policy(strata_context *ctx, const char *given)
+{
+    const char *name = text_option(given, "STRATA_DTYPE_POLICY");
+    if (name)
+        strata_set_dtype_policy(ctx, name);
+}
+
 /* --- start --- */
 
 /* What must not differ between ranks is rank 0's; what one rank could not read is everybody's
@@ -120,11 +129,13 @@ static void share_settings(strata_context *ctx)
         uint64_t seed;
         strata__gemm_library gemm;
         strata__matmul_engine matmul;
-    } settings = {ctx->seed, ctx->gemm, ctx->matmul};
+        strata__precision policy;
+    } settings = {ctx->seed, ctx->gemm, ctx->matmul, ctx->policy};
     strata__broadcast(ctx, STRATA__WORLD, 0, &settings, sizeof settings);
     ctx->seed = settings.seed;
     ctx->gemm = settings.gemm;
     ctx->matmul = settings.matmul;
+    ctx->policy = settings.policy;
     strata__agree(ctx);
 }
 
@@ -138,6 +149,7 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
     ctx->compiler = &strata__trainer_compiler;
     ctx->seed = (uint64_t)number_option(ctx, options.seed, "--seed", "STRATA_SEED", 1);
     read_engines(ctx);
+    read_policy(ctx, options.dtype_policy);
     int64_t verbosity = number_option(ctx, options.verbosity, "--verbosity", "STRATA_VERBOSITY", 2);
     ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
     strata_status early = ctx->status;
@@ -200,6 +212,15 @@ int strata_finish(strata_context **handle)
 }
 
 /* --- what a context is --- */
+
+strata_status strata_set_dtype_policy(strata_context *ctx, const char *policy)
+{
+    if (strata__precision_find(policy, &ctx->policy))
+        return STRATA_OK;
+    return strata__fail(ctx, STRATA_UNSUPPORTED,
+                        "dtype policy '%s' is not supported; use 'float32' or 'mixed_bfloat16'",
+                        policy);
+}
 
 strata_status strata_error(const strata_context *ctx)
 {
