@@ -38,7 +38,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
     compute_sum_state *state = strata_layer_state(layer);
     strata_tensor *sum = strata_ops_sum(call->inputs[0], 0, false);
-    if (strata_variable_assign_add(state->total, sum) != STRATA_OK)
+    if (strata_replica_assign_add(state->total, sum) != STRATA_OK)
         return NULL;
     return strata_variable_value(state->total);
 }

@@ -52,10 +52,10 @@ STRATA_EXPORT strata_tensor *strata_variable_value(strata_variable *variable);
  * ONLY_FIRST_REPLICA, or with one replica. Collective on the replicas when ON_WRITE aggregates, else Local; a value whose features are
  * split otherwise than the variable's is gathered first, Collective on the columns of the mesh. A symbolic value changes nothing.
  */
-STRATA_EXPORT strata_status strata_variable_assign(strata_variable *variable, strata_tensor *value);
+STRATA_EXPORT strata_status strata_replica_assign(strata_variable *variable, strata_tensor *value);
 /** value ± the passed value; not for bool. */
-STRATA_EXPORT strata_status strata_variable_assign_add(strata_variable *variable, strata_tensor *value);
-STRATA_EXPORT strata_status strata_variable_assign_sub(strata_variable *variable, strata_tensor *value);
+STRATA_EXPORT strata_status strata_replica_assign_add(strata_variable *variable, strata_tensor *value);
+STRATA_EXPORT strata_status strata_replica_assign_sub(strata_variable *variable, strata_tensor *value);
 
 /* --- cross operations: outside a step, one agreed value --- */
 
@@ -63,13 +63,13 @@ STRATA_EXPORT strata_status strata_variable_assign_sub(strata_variable *variable
  * The whole value, row-major, in the variable's dtype, on every rank. ON_READ: the aggregate over the replicas; aggregation NONE is
  * refused. Collective on the mesh.
  */
-STRATA_EXPORT strata_status strata_variable_read(strata_variable *variable, void *data);
+STRATA_EXPORT strata_status strata_cross_read(strata_variable *variable, void *data);
 
 /**
  * Sets every copy from `data`, the whole value, equal on every rank. ON_READ with SUM: each replica gets data / replicas, the
  * remainder of integers going to the low ones, so that reading gives `data` back. Collective on the mesh.
  */
-STRATA_EXPORT strata_status strata_variable_write(strata_variable *variable, const void *data);
+STRATA_EXPORT strata_status strata_cross_assign(strata_variable *variable, const void *data);
 
 #ifdef __cplusplus
 }

@@ -168,7 +168,7 @@ strata_status strata_layer_get_weights(strata_layer *layer, int count, void *con
                          "get_weights of layer '%s' with %d arrays, but the layer has %d weights",
                          layer->name, count, expected);
     for (int i = 0; status == STRATA_OK && i < count; i++)
-        status = strata_variable_read(weights[i], arrays[i]);
+        status = strata_cross_read(weights[i], arrays[i]);
     strata__free(layer->ctx, weights);
     return status;
 }
@@ -204,7 +204,7 @@ strata_status strata_layer_set_weights(strata_layer *layer, int count, const voi
                   "%d, but the layer was expecting %d weights.",
                   layer->name, count, expected);
     for (int i = 0; status == STRATA_OK && i < count; i++)
-        status = strata_variable_write(weights[i], arrays[i]);
+        status = strata_cross_assign(weights[i], arrays[i]);
     strata__free(layer->ctx, weights);
     return status;
 }

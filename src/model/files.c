@@ -120,7 +120,7 @@ static strata_status save_object(void *user, strata_layer *layer, const char *pa
         strata_variable *variable = own_variable(layer, i);
         void *whole;
         STRATA_TRY(agreed_room(layer->ctx, &variable->shape, variable->dtype, &whole));
-        strata_status status = strata_variable_read(variable, whole);
+        strata_status status = strata_cross_read(variable, whole);
         if (status == STRATA_OK)
             strata__weights_write(writer, path, i, variable->dtype, variable->shape, whole);
         strata__free(layer->ctx, whole);
@@ -314,7 +314,7 @@ static strata_status load_object(void *user, strata_layer *layer, const char *ob
         strata_status status =
             read_whole(l, object, i, variable->path, &variable->shape, variable->dtype, &whole);
         if (status == STRATA_OK)
-            status = strata_variable_write(variable, whole);
+            status = strata_cross_assign(variable, whole);
         strata__free(l->ctx, whole);
         STRATA_TRY(status);
     }

@@ -237,17 +237,17 @@ static strata_status update(strata_variable *variable, strata_tensor *value, con
     return STRATA_OK;
 }
 
-strata_status strata_variable_assign(strata_variable *variable, strata_tensor *value)
+strata_status strata_replica_assign(strata_variable *variable, strata_tensor *value)
 {
     return update(variable, value, "assign", copy_elements);
 }
 
-strata_status strata_variable_assign_add(strata_variable *variable, strata_tensor *value)
+strata_status strata_replica_assign_add(strata_variable *variable, strata_tensor *value)
 {
     return update(variable, value, "assign_add", strata__elements_add);
 }
 
-strata_status strata_variable_assign_sub(strata_variable *variable, strata_tensor *value)
+strata_status strata_replica_assign_sub(strata_variable *variable, strata_tensor *value)
 {
     return update(variable, value, "assign_sub", strata__elements_subtract);
 }
@@ -275,7 +275,7 @@ static strata_status read_aggregated(const strata_variable *variable, void *data
     return status;
 }
 
-strata_status strata_variable_read(strata_variable *variable, void *data)
+strata_status strata_cross_read(strata_variable *variable, void *data)
 {
     if (!variable)
         return STRATA_INVALID;
@@ -285,7 +285,7 @@ strata_status strata_variable_read(strata_variable *variable, void *data)
     return strata__variable_collect(variable, variable->value->data, data);
 }
 
-strata_status strata_variable_write(strata_variable *variable, const void *data)
+strata_status strata_cross_assign(strata_variable *variable, const void *data)
 {
     if (!variable)
         return STRATA_INVALID;

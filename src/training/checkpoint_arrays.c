@@ -133,7 +133,7 @@ static strata_status add_whole(strata__checkpoint_arrays *arrays, strata_variabl
     STRATA_TRY(strata__agree(ctx));
     *whole = (strata__whole_value){variable, data};
     if (!arrays->loads)
-        STRATA_TRY(strata_variable_read(variable, data));
+        STRATA_TRY(strata_cross_read(variable, data));
     strata__shard shard = {
         .flat = true, .writes = ctx->mesh->rank == 0, .count = {count}, .data = data};
     add_shard(arrays, &shard);
@@ -248,7 +248,7 @@ strata_status strata__checkpoint_arrays_read(strata__checkpoint_arrays *arrays,
         strata__variable_write_end(arrays->weights[i]);
     for (int i = 0; status == STRATA_OK && !arrays->same_mesh && i < arrays->wholes.count; i++) {
         const strata__whole_value *whole = arrays->wholes.items[i];
-        status = strata_variable_write(whole->variable, whole->data);
+        status = strata_cross_assign(whole->variable, whole->data);
     }
     return status;
 }

@@ -182,7 +182,7 @@ strata_status strata__optimizer_write(strata__optimizer *o, int index, const voi
 static strata_status finalize_entry(strata__optimizer *o, int index, void *whole)
 {
     STRATA_TRY(strata__optimizer_read(o, index, whole));
-    return strata_variable_write(o->pack->variables[o->entries[index].variable], whole);
+    return strata_cross_assign(o->pack->variables[o->entries[index].variable], whole);
 }
 
 strata_status strata__optimizer_finalize(strata__optimizer *o)

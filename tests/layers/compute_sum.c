@@ -30,7 +30,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
     state *self = strata_layer_state(layer);
     strata_tensor *sum = strata_ops_sum(call->inputs[0], 0, false);
-    if (!sum || strata_variable_assign_add(self->total, sum) != STRATA_OK)
+    if (!sum || strata_replica_assign_add(self->total, sum) != STRATA_OK)
         return NULL;
     return strata_variable_value(self->total);
 }

@@ -212,7 +212,7 @@ static bool weights_agree(run *r)
         if (!golden_read(r->group, after, &expected) && !golden_read(r->group, before, &expected))
             return differs(r, "a weight that is not stored");
         void *whole = calloc((size_t)expected.count + 1, sizeof(double));
-        strata_variable_read(weights[i], whole);
+        strata_cross_read(weights[i], whole);
         agree &= golden_agrees(&expected, weights[i]->dtype, whole, expected.count, 1, what);
         free(whole);
         golden_free(&expected);

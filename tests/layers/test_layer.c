@@ -104,7 +104,7 @@ static void test_add_weight_takes_every_argument(void **state)
         .regularizer = "L2(l2=0.5)", .constraint = "NonNeg", .trainable = 1,
         .synchronization = STRATA_SYNCHRONIZATION_ON_WRITE, .aggregation = STRATA_AGGREGATION_MEAN);
     float values[6];
-    strata_variable_read(full, values);
+    strata_cross_read(full, values);
     assert_all_near(values[5], 2, 0);
     assert_all_string_equal(full->regularizer.class->name, "L2");
     assert_all_string_equal(full->constraint.class->name, "NonNeg");
@@ -112,7 +112,7 @@ static void test_add_weight_takes_every_argument(void **state)
     strata_variable *counter =
         strata_layer_add_weight(layer, .name = "n", .dtype = "int64", .trainable = 0);
     int64_t count = 7;
-    strata_variable_read(counter, &count);
+    strata_cross_read(counter, &count);
     assert_all(count == 0 && !strata_variable_trainable(counter));
     strata_variable *read = strata_layer_add_weight(
         layer, .name = "r", .synchronization = STRATA_SYNCHRONIZATION_ON_READ,

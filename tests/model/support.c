@@ -173,7 +173,7 @@ static bool weight_agrees(strata_variable *variable, const golden *weights, cons
     strata_shape shape = strata_variable_shape(variable);
     bool fits = strata__shape_equal(&shape, &expected.shape);
     if (fits)
-        strata_variable_read(variable, whole);
+        strata_cross_read(variable, whole);
     agrees =
         fits && golden_agrees(&expected, STRATA_FLOAT32, whole, expected.count, 0, title) && agrees;
     free(whole);

@@ -151,8 +151,8 @@ static void test_stacks_in_stacks_survive_json_and_files(void **state)
     assert_all_int_equal(strata_layer_weights(strata_model_layer(outer), ours, 4), 4);
     strata_layer_weights(strata_model_layer(again), theirs, 4);
     float a[12], b[12];
-    strata_variable_read(ours[0], a);
-    strata_variable_read(theirs[0], b);
+    strata_cross_read(ours[0], a);
+    strata_cross_read(theirs[0], b);
     assert_all_floats_near(a, b, 12, 0);
 }
 

@@ -12,7 +12,7 @@ int64_t element_count(const strata_shape *shape)
 float *read_floats(strata_variable *variable)
 {
     float *whole = calloc((size_t)element_count(&variable->shape) + 1, sizeof *whole);
-    strata_variable_read(variable, whole);
+    strata_cross_read(variable, whole);
     assert_all_ok(variable->ctx);
     return whole;
 }

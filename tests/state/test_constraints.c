@@ -18,7 +18,7 @@ static bool constrained_agrees(strata_variable *variable, const golden *group, c
     golden_array x, y;
     assert_true(golden_read(group, "inputs/x", &x) & golden_read(group, "outputs/y", &y));
     float *given = golden_convert(&x, STRATA_FLOAT32);
-    strata_variable_write(variable, given);
+    strata_cross_assign(variable, given);
     strata__variable_constrain(variable);
     assert_all_ok(variable->ctx);
     float *values = read_floats(variable);

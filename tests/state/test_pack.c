@@ -238,11 +238,11 @@ static void test_packed_values_are_written_and_assigned_once(void **state)
         float given[21], *read;
         for (int e = 0; e < 21; e++)
             given[e] = (float)e;
-        strata_variable_write(variables[0], given);
+        strata_cross_assign(variables[0], given);
         strata_scope_begin(ctx);
         strata_tensor *value = strata__tensor_borrow(ctx, STRATA_FLOAT32, &weights[0].shape,
                                                      (strata__layout){0}, given);
-        strata_variable_assign_add(variables[0], value);
+        strata_replica_assign_add(variables[0], value);
         strata_scope_end(ctx);
         assert_all_ok(ctx);
         read = read_floats(variables[0]);

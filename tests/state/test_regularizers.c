@@ -37,7 +37,7 @@ static bool penalty_agrees(strata_variable *variable, const golden *group, const
                   golden_read(group, "gradients/inputs/x", &gradient);
     assert_true(stored);
     float *values = golden_convert(&x, STRATA_FLOAT32), factor = (float)upstream.values[0];
-    strata_variable_write(variable, values);
+    strata_cross_assign(variable, values);
     strata_scope_begin(ctx);
     strata_tape_begin(ctx);
     strata_tensor *penalty = strata__variable_regularization(variable);

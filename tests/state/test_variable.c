@@ -105,7 +105,7 @@ static void test_initial_values_of_every_type(void **state)
                                           .initializer = cases[i].initializer});
         assert_all_ok(ctx);
         char data[600 * sizeof(double)];
-        strata_variable_read(variable, data);
+        strata_cross_read(variable, data);
         double last = cases[i].dtype == STRATA_FLOAT64 ? ((double *)data)[599]
                       : cases[i].dtype == STRATA_INT32 ? ((int32_t *)data)[599]
                       : cases[i].dtype == STRATA_INT64 ? (double)((int64_t *)data)[599]
@@ -152,7 +152,7 @@ static void check_round_trip(strata_variable *variable)
 {
     int64_t count = element_count(&variable->shape);
     float *given = counting(count);
-    strata_variable_write(variable, given);
+    strata_cross_assign(variable, given);
     float *read = read_floats(variable);
     assert_all_floats_near(read, given, count, 0);
     visit v = {.variable = variable, .right = true};
@@ -244,9 +244,9 @@ static void check_on_write(strata_context *ctx, strata_aggregation aggregation, 
         operation *call;
         const char *start;
         double before, sign;
-    } operations[] = {{strata_variable_assign, "zeros", 0, 1},
-                      {strata_variable_assign_add, "ones", 1, 1},
-                      {strata_variable_assign_sub, "Constant(5.0)", 5, -1}};
+    } operations[] = {{strata_replica_assign, "zeros", 0, 1},
+                      {strata_replica_assign_add, "ones", 1, 1},
+                      {strata_replica_assign_sub, "Constant(5.0)", 5, -1}};
     for (size_t i = 0; i < TEST_COUNT(operations); i++) {
         strata_variable *variable = counter(ctx, STRATA_FLOAT32, STRATA_SYNCHRONIZATION_AUTO,
                                             aggregation, operations[i].start);
@@ -288,10 +288,10 @@ static void test_on_write_without_a_rule_is_refused(void **state)
     int32_t two[2] = {2, 2};
     strata_tensor *value =
         strata__tensor_borrow(ctx, STRATA_INT32, &STRATA_SHAPE(2), (strata__layout){0}, two);
-    strata_variable_assign_add(none, constant(ctx, 2));
+    strata_replica_assign_add(none, constant(ctx, 2));
     if (test_ranks() > 1)
         assert_all_error(ctx, STRATA_INVALID, "You must specify an aggregation method to update");
-    strata_variable_assign(whole, value);
+    strata_replica_assign(whole, value);
     if (test_ranks() > 1)
         assert_all_error(ctx, STRATA_INVALID,
                          "Cannot update non-float variables with tf.VariableAggregation.MEAN");
@@ -314,18 +314,18 @@ static void test_wrong_values_are_refused(void **state)
     strata_scope_begin(ctx);
     strata_tensor *batch =
         strata__tensor_new(ctx, STRATA_FLOAT32, &STRATA_SHAPE(2), (strata__layout){.batch = true});
-    strata_variable_assign(
+    strata_replica_assign(
         variable, strata__tensor_new(ctx, STRATA_INT32, &STRATA_SHAPE(2), (strata__layout){0}));
     assert_all_error(ctx, STRATA_INVALID, "assign: variable 'v' is float32, the value is int32");
-    strata_variable_assign_sub(
+    strata_replica_assign_sub(
         variable, strata__tensor_new(ctx, STRATA_FLOAT32, &STRATA_SHAPE(3), (strata__layout){0}));
     assert_all_error(ctx, STRATA_INVALID, "variable.shape=(2,), value.shape=(3,)");
-    strata_variable_assign_add(variable, batch);
+    strata_replica_assign_add(variable, batch);
     assert_all_error(ctx, STRATA_INVALID, "split over the batch");
-    strata_variable_assign_add(
+    strata_replica_assign_add(
         flag, strata__tensor_new(ctx, STRATA_BOOL, &STRATA_SHAPE(2), (strata__layout){0}));
     assert_all_error(ctx, STRATA_INVALID, "is bool");
-    assert_all_int_equal(strata_variable_assign(variable, NULL), STRATA_INVALID);
+    assert_all_int_equal(strata_replica_assign(variable, NULL), STRATA_INVALID);
     strata_scope_end(ctx);
     strata__variable_free(variable);
     strata__variable_free(flag);
@@ -342,16 +342,16 @@ static void check_layouts(strata_context *ctx, strata__placement placement)
                                        .aggregation = STRATA_AGGREGATION_ONLY_FIRST_REPLICA);
     strata_variable *other = WEIGHT(ctx, .shape = shape, .placement = STRATA__MATRIX);
     strata_variable *vector = WEIGHT(ctx, .shape = shape, .placement = STRATA__VECTOR);
-    strata_variable_write(other, given);
-    strata_variable_write(vector, given);
+    strata_cross_assign(other, given);
+    strata_cross_assign(vector, given);
     strata_scope_begin(ctx);
     strata_tensor *whole =
         strata__tensor_borrow(ctx, STRATA_FLOAT32, &shape, (strata__layout){0}, given);
     strata_tensor *values[] = {whole, other->value, vector->value};
     for (size_t i = 0; i < TEST_COUNT(values); i++) {
         float zero[COUNT] = {0};
-        strata_variable_write(variable, zero);
-        strata_variable_assign(variable, values[i]);
+        strata_cross_assign(variable, zero);
+        strata_replica_assign(variable, values[i]);
         assert_all_ok(ctx);
         float *read = read_floats(variable);
         assert_all_floats_near(read, given, COUNT, 0);
@@ -383,9 +383,9 @@ static void check_on_read(strata_context *ctx, strata_aggregation aggregation, d
     strata_variable *variable =
         counter(ctx, STRATA_FLOAT32, STRATA_SYNCHRONIZATION_ON_READ, aggregation, "zeros");
     strata_scope_begin(ctx);
-    strata_variable_assign(variable, constant(ctx, replica + 3));
-    strata_variable_assign_add(variable, constant(ctx, 1));
-    strata_variable_assign_sub(variable, constant(ctx, 4));
+    strata_replica_assign(variable, constant(ctx, replica + 3));
+    strata_replica_assign_add(variable, constant(ctx, 1));
+    strata_replica_assign_sub(variable, constant(ctx, 4));
     strata_scope_end(ctx);
     assert_all_near(own_value(variable), replica, 0);
     float *read = read_floats(variable);
@@ -415,7 +415,7 @@ static void test_on_read_without_a_rule_cannot_be_read(void **state)
     strata_context *ctx = test_context(NULL);
     strata_variable *variable = counter(ctx, STRATA_FLOAT32, STRATA_SYNCHRONIZATION_ON_READ,
                                         STRATA_AGGREGATION_NONE, "ones");
-    strata_variable_read(variable, read);
+    strata_cross_read(variable, read);
     if (test_ranks() > 1)
         assert_all_error(
             ctx, STRATA_INVALID,
@@ -437,7 +437,7 @@ static void test_on_read_written_and_read_back(void **state)
                                             (strata_aggregation)a, "ones");
         float *read = read_floats(variable);
         assert_all_near(read[0], sum ? test_ranks() : 1, 0);
-        strata_variable_write(variable, six);
+        strata_cross_assign(variable, six);
         assert_all_near(own_value(variable), sum ? 6.0 / test_ranks() : 6, 1e-6);
         free(read);
         read = read_floats(variable);
@@ -455,9 +455,9 @@ static void test_whole_numbers_are_read_as_written(void **state)
     strata_context *ctx = test_context(NULL);
     strata_variable *variable =
         counter(ctx, STRATA_INT64, STRATA_SYNCHRONIZATION_ON_READ, STRATA_AGGREGATION_SUM, NULL);
-    strata_variable_write(variable, written);
+    strata_cross_assign(variable, written);
     int64_t read[2], own = ((const int64_t *)variable->value->data)[0];
-    strata_variable_read(variable, read);
+    strata_cross_read(variable, read);
     assert_all_int_equal(read[0], 7);
     assert_all_int_equal(read[1], -11);
     assert_all_int_equal(own, 7 / test_ranks() + (test_rank() < 7 % test_ranks()));
@@ -492,10 +492,10 @@ static void test_sums_of_every_type(void **state)
         strata_variable *one =
             counter(ctx, dtypes[i], STRATA_SYNCHRONIZATION_ON_READ, STRATA_AGGREGATION_SUM, "ones");
         strata_scope_begin(ctx);
-        strata_variable_assign(on_write, one->value);
+        strata_replica_assign(on_write, one->value);
         strata_scope_end(ctx);
         assert_all_ok(ctx);
-        strata_variable_read(one, storage);
+        strata_cross_read(one, storage);
         assert_all(memcmp(storage, on_write->value->data, 2 * strata_dtype_size(dtypes[i])) == 0);
         double first = first_value(dtypes[i], storage);
         assert_all_near(first, dtypes[i] == STRATA_BOOL ? 1 : test_ranks(), 0);

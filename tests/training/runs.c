@@ -59,7 +59,7 @@ int run_weights(strata_model *model, double *values, int room)
         float *whole = malloc((size_t)elements * sizeof *whole);
         assert_true(filled + elements <= room);
         assert_int_equal(strata_variable_dtype(weights[i]), STRATA_FLOAT32);
-        assert_all_int_equal(strata_variable_read(weights[i], whole), STRATA_OK);
+        assert_all_int_equal(strata_cross_read(weights[i], whole), STRATA_OK);
         for (int64_t e = 0; e < elements; e++)
             values[filled++] = whole[e];
         free(whole);

@@ -102,10 +102,10 @@ static void shift_weights(strata_model *model)
     int count = strata_layer_weights(strata_model_layer(model), weights, 32);
     for (int i = 0; i < count; i++) {
         float whole[WEIGHTS];
-        strata_variable_read(weights[i], whole);
+        strata_cross_read(weights[i], whole);
         for (int e = 0; e < WEIGHTS; e++)
             whole[e] += 1;
-        strata_variable_write(weights[i], whole);
+        strata_cross_assign(weights[i], whole);
     }
 }
 

@@ -74,7 +74,7 @@ static void save_copies(const char *mesh, const char *path)
         for (int e = 0; e < 6; e++)
             ((float *)weights[w]->value->data)[e] = (float)(10 * replica_of(ctx) + e + w);
     }
-    strata_variable_write(weights[2], &(int32_t){12345});
+    strata_cross_assign(weights[2], &(int32_t){12345});
     strata_checkpoint_save(model, path);
     assert_all_ok(ctx);
     run_close(ctx);
@@ -91,7 +91,7 @@ static void load_copies(const char *mesh, const char *path, bool same, int repli
     for (int w = 0; w < 2; w++) {
         float whole[6];
         const float *own = weights[w]->value->data;
-        strata_variable_read(weights[w], whole);
+        strata_cross_read(weights[w], whole);
         for (int e = 0; e < 6; e++) {
             double one = mean + e + w;
             assert_all_near(whole[e], w == 0 ? replicas * one : one, 1e-5 * (1 + whole[e]));
@@ -100,7 +100,7 @@ static void load_copies(const char *mesh, const char *path, bool same, int repli
         }
     }
     int32_t count;
-    strata_variable_read(weights[2], &count);
+    strata_cross_read(weights[2], &count);
     assert_all_int_equal(count, 12345);
     run_close(ctx);
 }

@@ -143,7 +143,7 @@ static bool set_weights(fit_case *f, strata_model *model)
         golden_array array;
         ok = golden_read(before, golden_name(before, i), &array);
         void *data = golden_convert(&array, strata_variable_dtype(weights[i]));
-        ok &= strata_variable_write(weights[i], data) == STRATA_OK;
+        ok &= strata_cross_assign(weights[i], data) == STRATA_OK;
         free(data);
         golden_free(&array);
     }
@@ -163,7 +163,7 @@ static bool weights_agree(fit_case *f, strata_model *model)
         golden_array array;
         ok = golden_read(after, golden_name(after, i), &array);
         float *ours = malloc((size_t)(array.count + 1) * sizeof *ours);
-        ok &= strata_variable_read(weights[i], ours) == STRATA_OK;
+        ok &= strata_cross_read(weights[i], ours) == STRATA_OK;
         ok &= golden_agrees(&array, STRATA_FLOAT32, ours, array.count, rounding(f->group),
                             strata_variable_path(weights[i]));
         free(ours);

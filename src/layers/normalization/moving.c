@@ -116,7 +116,7 @@ static strata_status move(strata_variable *variable, const float *batch, double 
     float *next = scratch->data;
     for (int64_t i = 0; i < variable->count; i++)
         next[i] = moving[i] * (float)momentum + batch[i] * (float)(1.0 - momentum);
-    return strata_variable_assign(variable, scratch);
+    return strata_replica_assign(variable, scratch);
 }
 
 /* The moving variance follows from the moving standard deviation. */
@@ -132,7 +132,7 @@ static strata_status move_renorm(const strata__moving *moving, const config *c, 
     float *variance = scratch->data;
     for (int64_t i = 0; i < moving->mean->count; i++)
         variance[i] = fmaxf(variance[i] * variance[i] - (float)c->epsilon, 0.0f);
-    return strata_variable_assign(moving->variance, scratch);
+    return strata_replica_assign(moving->variance, scratch);
 }
 
 strata_status strata__moving_update(const strata__moving *moving, const config *c,
