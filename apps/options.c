@@ -17,6 +17,8 @@ static const option common[] = {
      "of layers that name none: float32 or mixed_bfloat16\n(float32; or STRATA_DTYPE_POLICY)"},
     {"verbosity", "1|2|3", OPTION_LIBRARY, 0, 0, false,
      "errors only, warnings too (2), or information too"},
+    {"watchdog", "SECONDS", OPTION_LIBRARY, 0, 0, false,
+     "end the job when no rank makes progress for so long\n(600; 0: never; or STRATA_WATCHDOG)"},
     {"help", NULL, OPTION_FLAG, offsetof(arguments, help), 0, false, "print this and end"},
     {"version", NULL, OPTION_FLAG, offsetof(arguments, version), 0, false,
      "print the version and end"},

@@ -11,21 +11,38 @@
 extern "C" {
 #endif
 
+/** A watchdog of no seconds: none. */
+#define STRATA_WATCHDOG_OFF (-1)
+
 /** Options of a context. Zero or NULL: the environment variable, else the default. */
 typedef struct strata_options {
     const char *mesh; /**< "data=2,rows=2,cols=2"; STRATA_MESH; default: all ranks to data */
     int64_t seed;     /**< of weights, sample order and dropout; STRATA_SEED; default 1 */
     int verbosity;    /**< 1 errors only, 2 and warnings (default), 3 and information; STRATA_VERBOSITY */
     const char *dtype_policy; /**< of layers that name none, see strata_set_dtype_policy(); STRATA_DTYPE_POLICY */
-    int *argc;        /**< when set: options --mesh, --seed, --dtype-policy, --verbosity are taken out of the program's arguments */
+    int64_t watchdog; /**< seconds, see below; STRATA_WATCHDOG_OFF; STRATA_WATCHDOG; default 600, off where the caller started MPI */
+    int *argc;        /**< when set: the library's options are taken out of the program's arguments */
     char ***argv;
 } strata_options;
 
 /**
- * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=… (also as two words) are taken out; the rest is left in
- * place. The text stays owned by argv. Errors show up in strata_init(). Local.
+ * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=… (also as two words) are
+ * taken out; the rest is left in place. The text stays owned by argv. Errors show up in strata_init(). Local.
  */
 STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
+
+/*
+ * The watchdog. In every process a thread that makes no MPI call sees whether its rank begins or ends anything: a batch, a layer, a
+ * collective, a checkpoint. When no rank of the job has done so for half of the time, one of them prints a table as a warning: of each rank
+ * the step, phase, layer and collective, for how long, and who is waited for. After all of it the table is printed again and the process
+ * ends with the exit code of STRATA_STALLED; the launcher ends the others (srun: with -K1), and who is left ends by itself some seconds later.
+ *   - One rank that goes on is enough. A job whose ranks are all outside of the library stands still as long as it likes.
+ *   - One operation of one layer counts as one, however long it takes: the time must be longer than the longest.
+ *   - Time in which the watchdog itself was stopped, as by a suspended job, does not count, nor while a debugger holds a rank.
+ *   - Nodes tell each other by UDP, IPv4, on any free port. Where a firewall keeps it back, other nodes' ranks are "never heard" in the
+ *     table, and only those of the own node can show progress.
+ *   - When a network fails, mpirun itself may wait for its daemons: --mca oob_tcp_keepalive_time, _intvl, _probes limit that.
+ */
 
 /**
  * Starts using the library on a communicator, which is duplicated. Calls MPI_Init when nobody has, and strata_finish() then ends MPI.

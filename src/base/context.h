@@ -12,6 +12,7 @@
 
 /* Owned by the rooms below, in the order in which they are taken down: last first. */
 struct strata__mesh;   /* mesh/mesh.h */
+struct strata__watchdog; /* mesh/watchdog.h */
 struct strata__tape;   /* tensor/tape.h */
 struct strata__scope;  /* tensor/tensor.h */
 struct strata__onednn; /* ops/onednn.h */
@@ -64,6 +65,7 @@ struct strata_context {
     bool training;                    /* value of `training` of the enclosing call */
     strata__activity activity;        /* what it is doing */
     struct strata__mesh *mesh;
+    struct strata__watchdog *watchdog; /* NULL: none */
     struct strata__tape *tape;               /* the recording tape, or NULL */
     struct strata__scope *scope;             /* owner of tensors made now */
     strata_variable *variables;              /* all of them, newest first; state/variable.h */

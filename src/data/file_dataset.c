@@ -19,21 +19,14 @@ static const char *split_name(const char *text, char *name, size_t size)
     return equals + 1;
 }
 
-/* One copy a node: the first rank of each reads, the others see its segment; without shared memory each reads its own. */
+/* One copy a node, which its first rank reads; without shared memory each reads its own. */
 static strata_status make_room(strata_dataset *dataset, size_t bytes, bool *reads, char **memory)
 {
     strata_context *ctx = dataset->ctx;
-    const strata__group *world = &ctx->mesh->groups[STRATA__WORLD];
     strata__shared *shared;
-    *reads = world->node_rank == 0;
-    STRATA_TRY(strata__shared_new(ctx, STRATA__WORLD, *reads ? bytes : 0, &shared));
-    if (!shared->shared) {
-        strata__shared_free(ctx, shared);
-        STRATA_TRY(strata__shared_new(ctx, STRATA__WORLD, bytes, &shared));
-        *reads = true;
-    }
+    STRATA_TRY(strata__shared_once(ctx, STRATA__WORLD, bytes, &shared, memory));
     dataset->shared[dataset->shared_count++] = shared;
-    *memory = shared->shared ? shared->segments[0] : shared->segments[world->node_rank];
+    *reads = !shared->shared || ctx->mesh->groups[STRATA__WORLD].node_rank == 0;
     return STRATA_OK;
 }
 

@@ -132,6 +132,14 @@ strata_status strata__shared_new(strata_context *ctx, strata__axis axis, size_t 
 void strata__shared_free(strata_context *ctx,
                          strata__shared *shared); /* Collective on the group. */
 
+/*
+ * `bytes` that exist once a node, or once a rank where memory cannot be shared. `memory` is the same
+ * for all who see one copy; the first of them, who has node_rank 0 or sees it alone, fills it.
+ * Collective on the group.
+ */
+strata_status strata__shared_once(strata_context *ctx, strata__axis axis, size_t bytes,
+                                  strata__shared **shared, char **memory);
+
 /* A barrier of the group's members on this node through shared flags (yields when it waits),
  * falling back to MPI_Barrier. */
 void strata__node_barrier(strata_context *ctx, strata__axis axis);

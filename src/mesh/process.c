@@ -22,3 +22,10 @@ void strata__mpi_stop(void)
 {
     MPI_Finalize();
 }
+
+bool strata__mpi_allows_threads(void)
+{
+    int level;
+    MPI_Query_thread(&level);
+    return level >= MPI_THREAD_FUNNELED;
+}

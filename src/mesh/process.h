@@ -10,4 +10,8 @@
 bool strata__mpi_start(void);
 void strata__mpi_stop(void);
 
+/* Whether other threads may run, though they make no MPI call: the level is MPI_THREAD_FUNNELED or
+ * higher. */
+bool strata__mpi_allows_threads(void);
+
 #endif

@@ -167,3 +167,16 @@ void strata__shared_free(strata_context *ctx, strata__shared *shared)
     strata__free(ctx, shared->segments);
     strata__free(ctx, shared);
 }
+
+strata_status strata__shared_once(strata_context *ctx, strata__axis axis, size_t bytes,
+                                  strata__shared **shared, char **memory)
+{
+    int node_rank = ctx->mesh->groups[axis].node_rank;
+    STRATA_TRY(strata__shared_new(ctx, axis, node_rank == 0 ? bytes : 0, shared));
+    if (!(*shared)->shared) {
+        strata__shared_free(ctx, *shared);
+        STRATA_TRY(strata__shared_new(ctx, axis, bytes, shared));
+    }
+    *memory = (*shared)->shared ? (*shared)->segments[0] : (*shared)->own;
+    return STRATA_OK;
+}

@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "mesh/mesh.h"
 #include "mesh/process.h"
+#include "mesh/watchdog.h"
 #include "model/model.h"
 #include "training/callback.h"
 #include "training/session.h"
@@ -42,6 +43,13 @@ static int64_t number_or_none(const char *text)
     return *text && !*end && value >= 0 ? value : STRATA_NONE;
 }
 
+/* 0 means off there; in the options it means that nothing is said. */
+static int64_t watchdog_seconds(const char *text)
+{
+    int64_t seconds = number_or_none(text);
+    return seconds == 0 ? STRATA_WATCHDOG_OFF : seconds;
+}
+
 strata_options strata_options_from(int *argc, char ***argv)
 {
     strata_options options = {.argc = argc, .argv = argv};
@@ -57,6 +65,8 @@ strata_options strata_options_from(int *argc, char ***argv)
             options.dtype_policy = value;
         else if ((value = option_value("verbosity", *argc, *argv, i, &words)))
             options.verbosity = number_or_none(value) > 3 ? -1 : (int)number_or_none(value);
+        else if ((value = option_value("watchdog", *argc, *argv, i, &words)))
+            options.watchdog = watchdog_seconds(value);
         else
             (*argv)[kept++] = (*argv)[i];
         i += words;
@@ -104,6 +114,17 @@ static int choice_option(strata_context *ctx, const char *variable, int count,
     return 0;
 }
 
+/* A program that started MPI itself, as simulations do, is not ended unasked. */
+static int64_t read_watchdog(strata_context *ctx, int64_t given)
+{
+    enum { DEFAULT_SECONDS = 600, MOST_SECONDS = 1000000000 };
+    if (given == STRATA_WATCHDOG_OFF)
+        return 0;
+    int64_t seconds = number_option(ctx, given, "--watchdog", "STRATA_WATCHDOG",
+                                    ctx->owns_mpi ? DEFAULT_SECONDS : 0);
+    return seconds < MOST_SECONDS ? seconds : MOST_SECONDS;
+}
+
 static void read_engines(strata_context *ctx)
 {
     ctx->gemm = (strata__gemm_library)choice_option(
@@ -123,19 +144,21 @@ static void read_policy(strata_context *ctx, const char *given)
 
 /* What must not differ between ranks is rank 0's; what one rank could not read is everybody's
  * error. */
-static void share_settings(strata_context *ctx)
+static void share_settings(strata_context *ctx, int64_t *watchdog)
 {
     struct {
         uint64_t seed;
         strata__gemm_library gemm;
         strata__matmul_engine matmul;
         strata__precision policy;
-    } settings = {ctx->seed, ctx->gemm, ctx->matmul, ctx->policy};
+        int64_t watchdog;
+    } settings = {ctx->seed, ctx->gemm, ctx->matmul, ctx->policy, *watchdog};
     strata__broadcast(ctx, STRATA__WORLD, 0, &settings, sizeof settings);
     ctx->seed = settings.seed;
     ctx->gemm = settings.gemm;
     ctx->matmul = settings.matmul;
     ctx->policy = settings.policy;
+    *watchdog = settings.watchdog;
     strata__agree(ctx);
 }
 
@@ -152,6 +175,7 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
     read_policy(ctx, options.dtype_policy);
     int64_t verbosity = number_option(ctx, options.verbosity, "--verbosity", "STRATA_VERBOSITY", 2);
     ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
+    int64_t watchdog = read_watchdog(ctx, options.watchdog);
     strata_status early = ctx->status;
     char message[STRATA__MESSAGE_SIZE];
     memcpy(message, ctx->message, sizeof message);
@@ -161,7 +185,9 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
     if (early != STRATA_OK)
         strata__fail(ctx, early, "%s", message);
     if (meshed)
-        share_settings(ctx);
+        share_settings(ctx, &watchdog);
+    if (meshed && ctx->status == STRATA_OK)
+        strata__watchdog_start(ctx, watchdog);
     return ctx;
 }
 
@@ -179,6 +205,7 @@ static void print_error(const strata_context *ctx)
 
 void strata__session_close(strata_context *ctx)
 {
+    strata__watchdog_stop(ctx);
     while (ctx->scope)
         strata_scope_end(ctx);
     strata__tape_free(ctx);

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Jobs that stand still: the watchdog's table names who is waited for, the exit code is right, nobody is left behind.
+# SPDX-License-Identifier: Apache-2.0
+set -u
+. "$srcdir/tests/tap.sh"
+
+said=$(mktemp -d)
+trap 'rm -rf "$said"' EXIT
+
+# run RANKS ARGUMENTS...: the program with a watchdog of two seconds; $code is the exit code of mpirun
+run() {
+    ranks=$1
+    shift
+    rm -f "$said/run.h5"
+    timeout -k 5 60 "$MPIRUN" -n "$ranks" tests/apps/trouble "$@" "$said/run.h5" --watchdog=2 \
+        > "$said/output" 2> "$said/errors" < /dev/null
+    code=$?
+}
+
+# mpirun may end a moment before the last of those that it has killed
+left_behind() {
+    for pid in $(sed -n 's/^pid //p' "$said/output"); do
+        waits=0
+        while kill -0 "$pid" 2> /dev/null && [ $waits -lt 50 ]; do
+            waits=$((waits + 1))
+            sleep 0.1
+        done
+        [ $waits -lt 50 ] || echo "process $pid is left behind"
+    done
+}
+
+# row RANKS PATTERN: the last table has this row
+row() {
+    grep -Eq "^  $1 +[0-9]+ +[0-9]+ s  $2" "$said/table" || echo "no row of $1 with '$2'"
+}
+
+# stalled NAME WAITED [RANKS PATTERN]...: the last run has stood still because of WAITED; rows of its table
+stalled() {
+    name=$1 waited=$2
+    shift 2
+    wrong=
+    [ "$code" = 79 ] || wrong="exit code $code instead of 79"
+    [ "$(grep -c "the watchdog ends the job with exit code 79" "$said/errors")" = 1 ] ||
+        wrong="$wrong; not one rank has ended the job"
+    [ "$(grep -c "warning: the job ends in 1 s" "$said/errors")" = 1 ] || wrong="$wrong; not one warning"
+    # the second table is the one of the end
+    awk '/no rank has made progress/ { tables++ } tables == 2' "$said/errors" > "$said/table"
+    grep -Eq "^strata: waited for: $waited" "$said/table" || wrong="$wrong; nobody waits for '$waited'"
+    while [ $# -gt 0 ]; do
+        wrong="$wrong$(row "$1" "$2")"
+        shift 2
+    done
+    wrong="$wrong$(left_behind)"
+    [ -z "$wrong" ] || wrong="$wrong
+$(cat "$said/errors")"
+    verdict "$name" "$wrong"
+}
+
+run 3 none 0 data 1
+verdict "a job that goes on is left alone" "$([ "$code" = 0 ] && [ ! -s "$said/errors" ] ||
+    { echo "exit code $code"; cat "$said/errors"; })"
+
+run 3 stop 1 backward 3
+stalled "a stopped rank" "rank 1 \\(stopped by a signal\\)$" \
+    1 ".*stopped by a signal$" "(0|2)" "update +- +gradients on data"
+run 3 stop 0 update 2
+stalled "rank 0 is stopped: the next one speaks" "rank 0 \\(stopped by a signal\\)$" 1-2 ""
+run 4 stop 2 validation 1 --mesh=rows=2,cols=2
+stalled "a stopped rank on a grid" "rank 2 \\(stopped by a signal\\)$" 2 ".*stopped by a signal$"
+run 4 away 2 update 4
+stalled "a rank that stays away from a collective" "rank 2 \\(in no collective\\); .* 'gradients on data" \
+    2 "update +- +-$" 0-1 "update +- +gradients on data" 3 "update +- +gradients on data"
+
+STRATA_NODE_RANKS=1
+export STRATA_NODE_RANKS
+run 3 none 0 data 1
+verdict "a job on several nodes is left alone" "$([ "$code" = 0 ] && [ ! -s "$said/errors" ] ||
+    { echo "exit code $code"; cat "$said/errors"; })"
+run 3 away 1 update 3
+stalled "a rank that stays away on another node" "rank 1 \\(in no collective\\)" 1 "update +- +-$"
+run 3 stop 1 update 3
+stalled "the only rank of another node is stopped" "rank 1 \\(last heard [12] s ago\\)$" 1 ".*last heard"
+STRATA_NODE_RANKS=2
+run 4 stop 2 update 3
+stalled "one of two ranks of another node is stopped" "rank 2 \\(stopped by a signal\\)$" 3 ".*gradients"

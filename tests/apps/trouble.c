@@ -1,0 +1,83 @@
+/* A small training in which one rank dies, stops or stays away at a given moment. Not a test: the
+ * scripts beside it run it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <strata.h>
+
+#include "base/context.h"
+
+static const char usage[] =
+    "Usage: trouble none|kill|stop|away RANK PHASE TIME CHECKPOINT [--mesh=…] [--watchdog=…]\n"
+    "       trouble resume CHECKPOINT\n"
+    "The rank gets into trouble when it enters the phase for the TIME-th time.\n";
+
+typedef struct trouble {
+    const char *action, *phase;
+    int times; /* until it happens */
+} trouble;
+
+static void meet_trouble(void *user, strata__doing kind, const char *name, bool begins)
+{
+    trouble *t = user;
+    if (kind != STRATA__PHASE || !begins || strcmp(name, t->phase) != 0 || --t->times != 0)
+        return;
+    if (strcmp(t->action, "kill") == 0)
+        raise(SIGKILL);
+    else if (strcmp(t->action, "stop") == 0)
+        raise(SIGSTOP);
+    else if (strcmp(t->action, "away") == 0)
+        pause();
+}
+
+static strata_model *network(strata_context *ctx)
+{
+    strata_tensor *x = strata_input(ctx, .shape = {4});
+    strata_tensor *y = strata_dense(x, .units = 8, .activation = "relu", .name = "hidden");
+    y = strata_dense(y, .units = 2, .name = "last");
+    strata_model *model = strata_functional(x, y);
+    strata_compile(model, .optimizer = "adam", .loss = "mse");
+    return model;
+}
+
+static void train(strata_context *ctx, const char *checkpoint, bool resumes)
+{
+    enum { SAMPLES = 24 };
+    static float x[SAMPLES][4], y[SAMPLES][2];
+    for (int i = 0; i < SAMPLES; i++) {
+        x[i][i % 4] = 1;
+        y[i][i % 2] = (float)i / SAMPLES;
+    }
+    strata_dataset *data =
+        strata_array_dataset(ctx, .x = {{x, STRATA_SHAPE(SAMPLES, 4), STRATA_FLOAT32}},
+                             .y = {{y, STRATA_SHAPE(SAMPLES, 2), STRATA_FLOAT32}});
+    char saves[512];
+    snprintf(saves, sizeof saves, "Checkpoint('%s', save_freq=1)", checkpoint);
+    strata_fit(network(ctx), data, .batch_size = 8, .epochs = 4, .validation_split = 0.25,
+               .verbose = "0", .callbacks = {strata_callback_from_text(ctx, saves)},
+               .resume = resumes ? checkpoint : NULL);
+}
+
+int main(int argc, char **argv)
+{
+    strata_context *ctx = strata_init(MPI_COMM_WORLD, strata_options_from(&argc, &argv));
+    bool resumes = argc == 3 && strcmp(argv[1], "resume") == 0;
+    if (!resumes && argc != 6) {
+        fputs(usage, stderr);
+        return strata_finish(&ctx), EXIT_FAILURE;
+    }
+    trouble t = {.action = argv[1]};
+    if (!resumes && strata_rank(ctx) == atoi(argv[2])) {
+        t.phase = argv[3];
+        t.times = atoi(argv[4]);
+        ctx->activity.observe = meet_trouble;
+        ctx->activity.observer = &t;
+    }
+    printf("pid %d\n", (int)getpid());
+    train(ctx, argv[resumes ? 2 : 5], resumes);
+    return strata_finish(&ctx);
+}
