@@ -8,6 +8,18 @@
 #include "mesh/arena_parts.h"
 #include "mesh/collective.h"
 #include "mesh/sum.h"
+#include "mesh/traffic.h"
+
+static void count_read(strata__arena *arena, int64_t floats)
+{
+    strata__traffic_read(arena->ctx, arena->axis,
+                         floats * (arena->parts->node_size - 1) * (int64_t)sizeof(float));
+}
+
+static void count_sent(strata__arena *arena, int64_t floats)
+{
+    strata__traffic_sent(arena->ctx, arena->axis, floats * (int64_t)sizeof(float));
+}
 
 static strata__arena_board *own_board(strata__arena_parts *parts)
 {
@@ -43,6 +55,14 @@ static bool node_is_ready(strata__arena_parts *parts, int bucket, bool wait)
     return true;
 }
 
+/* Sum of `count` floats from parts->sources, announced. */
+static void sum_sources(strata__arena *arena, int count, strata__piece piece)
+{
+    const char *outer = strata__collective_begin(arena->ctx, STRATA__GRADIENT_SUMS, arena->axis);
+    strata__sum_vectors(arena->gradients + piece.first, arena->parts->sources, count, piece.count);
+    strata__collective_end(arena->ctx, outer);
+}
+
 /*
  * Sum over the members of the node in the order of their ranks, into the own gradients: nobody else
  * reads this lane's part of them.
@@ -55,8 +75,29 @@ static void sum_node(strata__arena *arena, int bucket)
     strata__piece part = strata__arena_part(arena, bucket, parts->node_rank);
     for (int member = 0; member < parts->node_size; member++)
         parts->sources[member] = parts->gradients[member] + part.first;
-    strata__sum_vectors(arena->gradients + part.first, parts->sources, parts->node_size,
-                        part.count);
+    sum_sources(arena, parts->node_size, part);
+    count_read(arena, part.count);
+}
+
+/* Sends each other node its sub-slice of the lane's part of a bucket. */
+static void send_sums(strata__arena *arena, int bucket)
+{
+    strata__arena_parts *parts = arena->parts;
+    strata__arena_route *route = &parts->routes[bucket];
+    MPI_Ialltoallv(arena->gradients + route->part.first, route->counts, route->offsets, MPI_FLOAT,
+                   route->arrivals, route->own_counts, route->own_offsets, MPI_FLOAT,
+                   parts->reductions, &route->reduction);
+    count_sent(arena, route->part.count - arena->slices[bucket].count);
+}
+
+/* Sends the new values of the own sub-slice to all other nodes. */
+static void send_values(strata__arena *arena, int bucket)
+{
+    strata__arena_parts *parts = arena->parts;
+    strata__arena_route *route = &parts->routes[bucket];
+    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, arena->values + route->part.first, route->counts,
+                    route->offsets, MPI_FLOAT, parts->gatherings, &route->gathering);
+    count_sent(arena, arena->slices[bucket].count * (parts->nodes - 1));
 }
 
 /* Sums the next bucket on the node and sends each other node its sub-slice. False if it is not
@@ -68,12 +109,8 @@ static bool start_next(strata__arena *arena, bool wait)
     if (bucket == arena->bucket_count || !node_is_ready(parts, bucket, wait))
         return false;
     sum_node(arena, bucket);
-    if (parts->routes) {
-        strata__arena_route *route = &parts->routes[bucket];
-        MPI_Ialltoallv(arena->gradients + route->part.first, route->counts, route->offsets,
-                       MPI_FLOAT, route->arrivals, route->own_counts, route->own_offsets, MPI_FLOAT,
-                       parts->reductions, &route->reduction);
-    }
+    if (parts->routes)
+        send_sums(arena, bucket);
     parts->started++;
     return true;
 }
@@ -103,8 +140,7 @@ static bool sum_next(strata__arena *arena, bool wait)
             return false;
         for (int node = 0; node < parts->nodes; node++)
             parts->sources[node] = route->arrivals + route->own_offsets[node];
-        strata__sum_vectors(arena->gradients + own->first, parts->sources, parts->nodes,
-                            own->count);
+        sum_sources(arena, parts->nodes, (strata__piece){own->first, own->count});
     }
     parts->summed++;
     return true;
@@ -118,14 +154,12 @@ static bool update_next(strata__arena *arena, strata__update *update, void *user
     int bucket = parts->updated;
     if (bucket == parts->summed)
         return false;
+    const char *outer = strata__collective_begin(arena->ctx, STRATA__UPDATES, arena->axis);
     if (arena->slices[bucket].count > 0)
         update(user, arena, &arena->slices[bucket]);
-    if (parts->routes) {
-        strata__arena_route *route = &parts->routes[bucket];
-        MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, arena->values + route->part.first,
-                        route->counts, route->offsets, MPI_FLOAT, parts->gatherings,
-                        &route->gathering);
-    }
+    strata__collective_end(arena->ctx, outer);
+    if (parts->routes)
+        send_values(arena, bucket);
     parts->updated++;
     return true;
 }

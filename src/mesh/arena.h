@@ -62,8 +62,8 @@ void strata__arena_ready(strata__arena *arena, int bucket);
 
 /*
  * Eager: reduces and updates every bucket that all members have marked ready, in order, without
- * waiting. Call now and then during the backward pass. Only when each slice can be updated on its
- * own (no global norm). Local, never blocks.
+ * waiting. Call now and then during the backward pass. update NULL: reduces only, for updates that
+ * need all gradients first (a global norm). Local, never blocks.
  */
 void strata__arena_poll(strata__arena *arena, strata__update *update, void *user);
 
@@ -78,6 +78,10 @@ void strata__arena_finish(strata__arena *arena, strata__update *update, void *us
 /* After values_writer wrote values outside a step: everybody sees them on return. Collective on the
  * group. */
 void strata__arena_publish(strata__arena *arena);
+
+/* What a step exchanges for `count` elements from `first` on: the bytes of mesh/traffic.h. Local.
+ */
+strata__traffic strata__arena_traffic(const strata__arena *arena, int64_t first, int64_t count);
 
 /* All-gathers a slot vector into (count) elements on every member, or takes the own slices out of
  * one. Collective / Local. */

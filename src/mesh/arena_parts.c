@@ -254,6 +254,35 @@ strata_status strata__arena_new(strata_context *ctx, strata__axis axis, int buck
     return STRATA_OK;
 }
 
+/* --- what travels --- */
+
+static int64_t overlap(strata__piece a, strata__piece b)
+{
+    int64_t first = a.first > b.first ? a.first : b.first;
+    int64_t a_end = a.first + a.count, b_end = b.first + b.count;
+    int64_t end = a_end < b_end ? a_end : b_end;
+    return end > first ? end - first : 0;
+}
+
+/* On the node a lane reads its part of everybody's gradients; between nodes the part goes to the
+ * owners of its sub-slices, and the own sub-slice to all of them. */
+strata__traffic strata__arena_traffic(const strata__arena *arena, int64_t first, int64_t count)
+{
+    const strata__arena_parts *parts = arena->parts;
+    strata__piece range = {first, count};
+    strata__traffic traffic = {0};
+    for (int bucket = 0; bucket < arena->bucket_count; bucket++) {
+        const strata__slice *own = &arena->slices[bucket];
+        int64_t part = overlap(strata__arena_part(arena, bucket, lane_of(parts)), range);
+        int64_t kept = overlap((strata__piece){own->first, own->count}, range);
+        traffic.read += part * (parts->node_size - 1) * (int64_t)sizeof(float);
+        traffic.sent += (part - kept + kept * (parts->nodes - 1)) * (int64_t)sizeof(float);
+    }
+    return traffic;
+}
+
+/* --- the end --- */
+
 static void parts_free(strata_context *ctx, strata__arena_parts *parts)
 {
     if (!parts)

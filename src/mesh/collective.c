@@ -19,6 +19,8 @@ static const char *const names[STRATA__COLLECTIVES][STRATA__AXES] = {
     [STRATA__SCATTER_SUM] = ON_AXES("scattered sum"),
     [STRATA__PANELS] = ON_AXES("pieces of a product"),
     [STRATA__GRADIENTS] = ON_AXES("gradients"),
+    [STRATA__GRADIENT_SUMS] = ON_AXES("sums of gradients"),
+    [STRATA__UPDATES] = ON_AXES("updates"),
 };
 
 const char *strata__collective_begin(strata_context *ctx, strata__collective what,

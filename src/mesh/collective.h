@@ -11,10 +11,12 @@ typedef enum strata__collective {
     STRATA__MIN,
     STRATA__BROADCAST,
     STRATA__BARRIER,
-    STRATA__GATHER,      /* of rows or columns */
-    STRATA__SCATTER_SUM, /* of rows or columns */
-    STRATA__PANELS,      /* pieces of a product of matrices */
-    STRATA__GRADIENTS,   /* sums and updates of an arena */
+    STRATA__GATHER,        /* of rows or columns */
+    STRATA__SCATTER_SUM,   /* of rows or columns */
+    STRATA__PANELS,        /* pieces of a product of matrices */
+    STRATA__GRADIENTS,     /* of an arena: waiting for those of the others */
+    STRATA__GRADIENT_SUMS, /* within, or during the backward pass: adding them up */
+    STRATA__UPDATES,       /* likewise: the optimizer at work on the own slices */
     STRATA__COLLECTIVES
 } strata__collective;
 

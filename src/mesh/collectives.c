@@ -4,7 +4,7 @@
 
 #include "mesh/collective.h"
 #include "mesh/exchange.h"
-#include "mesh/mesh.h"
+#include "mesh/traffic.h"
 
 /*
  * Up to this many bytes every member adds up everybody's buffer. Beyond, each adds up its own piece
@@ -94,15 +94,27 @@ static int next_step(int64_t count)
     return (int)(count < MPI_CHUNK ? count : MPI_CHUNK);
 }
 
-static void reduce_far(const strata__group *group, char *values, int64_t count, size_t element,
+static void reduce_far(strata_context *ctx, strata__axis axis, char *values, int64_t count,
                        MPI_Datatype type, MPI_Op op)
 {
+    int element;
+    MPI_Type_size(type, &element);
     while (count > 0) {
         int step = next_step(count);
-        MPI_Allreduce(MPI_IN_PLACE, values, step, type, op, group->comm);
+        MPI_Allreduce(MPI_IN_PLACE, values, step, type, op, ctx->mesh->groups[axis].comm);
+        strata__traffic_sent(ctx, axis, (int64_t)step * element);
         values += (size_t)step * element;
         count -= step;
     }
+}
+
+/* Bytes of the others' buffers that a member reads to reduce `count` elements; see reduce_long. */
+static int64_t bytes_read(const strata__group *group, int64_t count, int64_t element)
+{
+    int64_t own = strata__piece_of(count, group->size, group->rank).count;
+    if (count * element <= SHORT_BYTES)
+        return (group->size - 1) * count * element;
+    return ((group->size - 1) * own + count - own) * element;
 }
 
 static void reduce(strata_context *ctx, strata__collective what, strata__axis axis, void *values,
@@ -118,12 +130,15 @@ static void reduce(strata_context *ctx, strata__collective what, strata__axis ax
     if (group->size == 1 || count == 0)
         return;
     const char *outer = strata__collective_begin(ctx, what, axis);
-    if (!strata__exchange_reaches_all(group) || bytes > STRATA__EXCHANGE_BYTES)
-        reduce_far(group, values, count, element, type, op);
-    else if (bytes > SHORT_BYTES)
-        reduce_long(group, values, (int)count, element, type, op);
-    else
-        reduce_short(group, values, (int)count, element, type, op);
+    if (!strata__exchange_reaches_all(group) || bytes > STRATA__EXCHANGE_BYTES) {
+        reduce_far(ctx, axis, values, count, type, op);
+    } else {
+        strata__traffic_read(ctx, axis, bytes_read(group, count, (int64_t)element));
+        if (bytes > SHORT_BYTES)
+            reduce_long(group, values, (int)count, element, type, op);
+        else
+            reduce_short(group, values, (int)count, element, type, op);
+    }
     strata__collective_end(ctx, outer);
 }
 
@@ -145,20 +160,27 @@ void strata__min(strata_context *ctx, strata__axis axis, void *values, int64_t c
     reduce(ctx, STRATA__MIN, axis, values, count, dtype);
 }
 
-static void broadcast_near(strata__group *group, int root, void *data, size_t bytes)
+static void broadcast_near(strata_context *ctx, strata__axis axis, int root, void *data,
+                           size_t bytes)
 {
+    strata__group *group = &ctx->mesh->groups[axis];
     if (group->rank == root)
         memcpy(strata__exchange_own(group->exchange), data, bytes);
     strata__exchange_turn(group->exchange);
-    if (group->rank != root)
-        memcpy(data, strata__exchange_of(group->exchange, root), bytes);
+    if (group->rank == root)
+        return;
+    memcpy(data, strata__exchange_of(group->exchange, root), bytes);
+    strata__traffic_read(ctx, axis, (int64_t)bytes);
 }
 
-static void broadcast_far(const strata__group *group, int root, char *data, int64_t bytes)
+static void broadcast_far(strata_context *ctx, strata__axis axis, int root, char *data,
+                          int64_t bytes)
 {
+    const strata__group *group = &ctx->mesh->groups[axis];
     while (bytes > 0) {
         int step = next_step(bytes);
         MPI_Bcast(data, step, MPI_BYTE, root, group->comm);
+        strata__traffic_sent(ctx, axis, group->rank == root ? step : 0);
         data += step;
         bytes -= step;
     }
@@ -171,9 +193,9 @@ void strata__broadcast(strata_context *ctx, strata__axis axis, int root, void *d
         return;
     const char *outer = strata__collective_begin(ctx, STRATA__BROADCAST, axis);
     if (strata__exchange_reaches_all(group) && bytes <= STRATA__EXCHANGE_BYTES)
-        broadcast_near(group, root, data, (size_t)bytes);
+        broadcast_near(ctx, axis, root, data, (size_t)bytes);
     else
-        broadcast_far(group, root, data, bytes);
+        broadcast_far(ctx, axis, root, data, bytes);
     strata__collective_end(ctx, outer);
 }
 

@@ -6,8 +6,8 @@
 #include "base/memory.h"
 #include "mesh/collective.h"
 #include "mesh/exchange.h"
-#include "mesh/mesh.h"
 #include "mesh/sum.h"
+#include "mesh/traffic.h"
 
 enum {
     ROOM = STRATA__EXCHANGE_BYTES / sizeof(float), /* floats in a buffer of the exchange */
@@ -62,6 +62,28 @@ static int *pieces_of(strata_context *ctx, const strata__group *group, int64_t t
     return counts;
 }
 
+/* A gather, of which a member has `own` of all `count` floats. */
+static void count_gather(strata_context *ctx, strata__axis axis, bool near, int64_t own,
+                         int64_t count)
+{
+    int64_t others = ctx->mesh->groups[axis].size - 1, size = sizeof(float);
+    if (near)
+        strata__traffic_read(ctx, axis, (count - own) * size);
+    else
+        strata__traffic_sent(ctx, axis, own * others * size);
+}
+
+/* A scattered sum of `count` floats, of which a member gets `own`. */
+static void count_scatter(strata_context *ctx, strata__axis axis, bool near, int64_t own,
+                          int64_t count)
+{
+    int64_t others = ctx->mesh->groups[axis].size - 1, size = sizeof(float);
+    if (near)
+        strata__traffic_read(ctx, axis, own * others * size);
+    else
+        strata__traffic_sent(ctx, axis, (count - own) * size);
+}
+
 /* In one turn. */
 static void gather_rows_near(const strata__group *group, const float *piece, float *whole,
                              int64_t m, int64_t n)
@@ -84,8 +106,10 @@ void strata__gather_rows(strata_context *ctx, strata__axis axis, const float *pi
         return;
     }
     const char *outer = strata__collective_begin(ctx, STRATA__GATHER, axis);
-    if (strata__exchange_reaches_all(group) &&
-        strata__piece_of(m, group->size, 0).count * n <= SHORT) {
+    bool near = strata__exchange_reaches_all(group) &&
+                strata__piece_of(m, group->size, 0).count * n <= SHORT;
+    count_gather(ctx, axis, near, strata__piece_of(m, group->size, group->rank).count * n, m * n);
+    if (near) {
         gather_rows_near(group, piece, whole, m, n);
     } else {
         int *counts = pieces_of(ctx, group, m, n), *offsets = counts + group->size;
@@ -143,7 +167,10 @@ void strata__gather_columns(strata_context *ctx, strata__axis axis, const float 
         return;
     }
     const char *outer = strata__collective_begin(ctx, STRATA__GATHER, axis);
-    if (strata__exchange_reaches_all(group) && strata__piece_of(n, group->size, 0).count <= ROOM)
+    bool near =
+        strata__exchange_reaches_all(group) && strata__piece_of(n, group->size, 0).count <= ROOM;
+    count_gather(ctx, axis, near, strata__piece_of(n, group->size, group->rank).count * m, m * n);
+    if (near)
         gather_columns_near(group, piece, whole, m, n);
     else
         gather_columns_far(ctx, group, piece, whole, m, n);
@@ -203,7 +230,9 @@ void strata__scatter_sum_rows(strata_context *ctx, strata__axis axis, const floa
         return;
     }
     const char *outer = strata__collective_begin(ctx, STRATA__SCATTER_SUM, axis);
-    if (strata__exchange_reaches_all(group) && group->size <= ROOM) {
+    bool near = strata__exchange_reaches_all(group) && group->size <= ROOM;
+    count_scatter(ctx, axis, near, strata__piece_of(m, group->size, group->rank).count * n, m * n);
+    if (near) {
         const float **sources = scratch(ctx, group->size, sizeof *sources);
         scatter_rows_near(group, sources, whole, piece, m, n);
         strata__free(ctx, sources);
@@ -242,7 +271,9 @@ void strata__scatter_sum_columns(strata_context *ctx, strata__axis axis, const f
         return;
     }
     const char *outer = strata__collective_begin(ctx, STRATA__SCATTER_SUM, axis);
-    if (strata__exchange_reaches_all(group) && n <= ROOM) {
+    bool near = strata__exchange_reaches_all(group) && n <= ROOM;
+    count_scatter(ctx, axis, near, strata__piece_of(n, group->size, group->rank).count * m, m * n);
+    if (near) {
         const float **sources = scratch(ctx, group->size, sizeof *sources);
         scatter_columns_near(group, sources, whole, piece, m, n);
         strata__free(ctx, sources);

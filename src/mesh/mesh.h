@@ -37,6 +37,13 @@ typedef struct strata__group {
         *exchange; /* small shared buffer for short reductions on one node, or NULL */
 } strata__group;
 
+/* What this rank exchanged with others; mesh/traffic.h says what counts. */
+typedef struct strata__traffic {
+    int64_t calls; /* of MPI: collectives on data, and messages sent */
+    int64_t sent;  /* bytes handed to MPI for others */
+    int64_t read;  /* bytes read in memory that others of the node have filled */
+} strata__traffic;
+
 typedef struct strata__mesh {
     MPI_Comm comm; /* duplicate of the caller's, ordered as above */
     int size, rank;
@@ -49,6 +56,7 @@ typedef struct strata__mesh {
                          are */
     bool share;       /* whether memory may be shared at all (STRATA_SHARED=0 forbids it) */
     int machine_size; /* ranks of the mesh on this machine, whatever node_limit says */
+    strata__traffic traffic[STRATA__AXES]; /* so far, by the axis that the caller named */
 } strata__mesh;
 
 /*

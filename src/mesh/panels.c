@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "mesh/collective.h"
 #include "mesh/sum.h"
+#include "mesh/traffic.h"
 
 /* ScaLAPACK ships no C header. */
 void psgemm_(const char *transpose_a, const char *transpose_b, const int *m, const int *n,
@@ -59,11 +60,12 @@ static void receive(strata_context *ctx, const strata__group *group, float *data
               request);
 }
 
-static void dispatch(strata_context *ctx, const strata__group *group, const float *data,
-                     int64_t floats, int to, MPI_Request *request)
+static void dispatch(strata_context *ctx, strata__axis axis, const float *data, int64_t floats,
+                     int to, MPI_Request *request)
 {
-    MPI_Isend(data, message_size(ctx, floats), MPI_FLOAT, to, STRATA__TAG_PANEL, group->comm,
-              request);
+    MPI_Isend(data, message_size(ctx, floats), MPI_FLOAT, to, STRATA__TAG_PANEL,
+              ctx->mesh->groups[axis].comm, request);
+    strata__traffic_sent(ctx, axis, floats * (int64_t)sizeof *data);
 }
 
 /* --- pieces --- */
@@ -85,7 +87,7 @@ void strata__panels_begin(strata_context *ctx, strata__axis axis, const float *o
         strata__piece piece = floats_of(group, total, width, from);
         receive(ctx, group, panels->arrivals + piece.first, piece.count, from,
                 &panels->requests[from]);
-        dispatch(ctx, group, own, mine.count, to, &panels->requests[group->size + to]);
+        dispatch(ctx, axis, own, mine.count, to, &panels->requests[group->size + to]);
     }
 }
 
@@ -139,7 +141,7 @@ void strata__parts_send(strata__parts *parts, int member)
     const strata__group *group = parts->group;
     strata__piece piece = floats_of(group, parts->total, parts->width, member);
     if (member != group->rank)
-        dispatch(parts->ctx, group, parts->formed + piece.first, piece.count, member,
+        dispatch(parts->ctx, parts->axis, parts->formed + piece.first, piece.count, member,
                  &parts->requests[group->size + member]);
 }
 

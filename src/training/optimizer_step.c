@@ -220,12 +220,12 @@ static bool needs_norms(const strata__optimizer *o)
     return strata__optimizer_clips_by_norm(o) && o->step.updates;
 }
 
-static void for_each_arena(strata__optimizer *o,
+static void for_each_arena(strata__optimizer *o, strata__update *with,
                            void (*work)(strata__arena *, strata__update *, void *))
 {
     for (int a = 0; a < 2; a++) {
         if (o->pack->arenas[a])
-            work(o->pack->arenas[a], update, o);
+            work(o->pack->arenas[a], with, o);
     }
 }
 
@@ -239,8 +239,7 @@ void strata__optimizer_complete(void *user, strata_variable *variable)
 {
     strata__optimizer *o = user;
     strata__pack_complete(o->pack, variable);
-    if (!needs_norms(o))
-        for_each_arena(o, strata__arena_poll);
+    for_each_arena(o, needs_norms(o) ? NULL : update, strata__arena_poll);
 }
 
 static bool reached_any(const strata__optimizer *o)
@@ -265,7 +264,7 @@ strata_status strata__optimizer_apply(strata__optimizer *o)
         choose_clips(o);
         o->step.taken_in = true;
     }
-    for_each_arena(o, strata__arena_finish);
+    for_each_arena(o, update, strata__arena_finish);
     if (!reached)
         return strata__fail(o->ctx, STRATA_INVALID, "No gradients provided for any variable.");
     for (int i = 0; i < o->pack->count; i++) {
