@@ -63,6 +63,13 @@ struct strata_callback {
     void (*predict_end)(strata_callback *self, strata_model *model);
     void (*predict_batch_begin)(strata_callback *self, strata_model *model, int64_t batch);
     void (*predict_batch_end)(strata_callback *self, strata_model *model, int64_t batch);
+    /**
+     * For checkpoints, both or none: what decides the future of the callback. save writes it as at most `room` bytes and returns how
+     * many there are; it is called with room 0 first. Rank 0's bytes count. load takes them up, on every rank, before train_begin of the
+     * fit that goes on. A callback finds its bytes by its name; those of one name, in their order.
+     */
+    size_t (*save)(strata_callback *self, void *bytes, size_t room);
+    strata_status (*load)(strata_callback *self, const void *bytes, size_t size);
     void (*destroy)(strata_callback *self); /**< frees state; called when the context ends */
     bool batch_logs; /**< train_batch_end and test_batch_end want the numbers; else logs is NULL there (summing them costs a collective) */
     strata_context *ctx;
@@ -82,7 +89,8 @@ STRATA_EXPORT strata_callback *strata_callback_from_text(strata_context *ctx, co
 /** Learning rate of the epoch (counted from 0) from the present one. Rank 0's result holds on all ranks. */
 typedef double strata_learning_rate_function(int epoch, double rate, void *user);
 
-/** Sets the learning rate at the start of each epoch; refused in fit with a schedule. Owned by the context. Local. */
+/** Sets the learning rate at the start of each epoch and logs it as "learning_rate" at the end; refused in fit with a schedule. Owned by
+ * the context. Local. */
 STRATA_EXPORT strata_callback *strata_learning_rate_scheduler(strata_context *ctx,
                                                               strata_learning_rate_function *function, void *user);
 
@@ -166,17 +174,19 @@ STRATA_EXPORT const strata_logs *strata_train_on_batch(strata_model *model, stra
 STRATA_EXPORT const strata_logs *strata_test_on_batch(strata_model *model, strata_dataset *data);
 
 /**
- * One HDF5 file with everything that decides the future of a run: weights, optimizer slots, counters, data cursor, seed, history, what
- * the built-in callbacks remember. The old file stays until the new one is complete. For a compiled model; in a callback, or outside of
+ * One HDF5 file with everything that decides the future of a run: weights and the replicas' own copies of ON_READ ones, optimizer
+ * slots, counters, seed and random draws, data cursor, sums of metrics, history, what callbacks remember. The old file stays until the
+ * new one is complete. For a compiled model; in a callback (one that comes after those whose state is to be the new one), or outside of
  * fit. A custom layer's ON_READ weight without aggregation is refused. Collective on the mesh.
  */
 STRATA_EXPORT strata_status strata_checkpoint_save(strata_model *model, const char *path);
 
 /**
  * Into a model of the same architecture, compiled with the same optimizer, on any mesh. The context's seed becomes the file's, and the
- * next fit goes on at the epoch and batch where the file stands: on the same mesh to the same bits. Within an epoch that fit needs the
- * same number of samples, batch size and metrics. Errors: STRATA_NO_INPUT, STRATA_BAD_DATA that names the array which is damaged or
- * differs, STRATA_UNSUPPORTED for a newer format. Collective on the mesh.
+ * next fit goes on at the epoch and batch where the file stands: on the same mesh to the same bits, on another one with the same weights
+ * and the same totals of metrics. Within an epoch that fit needs the same number of samples, batch_size, steps_per_epoch, shuffle and
+ * metrics, or is refused with STRATA_INVALID; between epochs they may change. Errors: STRATA_NO_INPUT, STRATA_BAD_DATA that names the
+ * array which is damaged or differs, STRATA_UNSUPPORTED for a newer format. Collective on the mesh.
  */
 STRATA_EXPORT strata_status strata_checkpoint_load(strata_model *model, const char *path);
 

@@ -41,6 +41,9 @@ void strata__datasets_free(strata_context *ctx);
 
 typedef enum strata__shuffle { STRATA__IN_ORDER, STRATA__SHUFFLE_SAMPLES, STRATA__SHUFFLE_BATCHES } strata__shuffle;
 
+/* As fit takes it: "False", "True", "batch". */
+const char *strata__shuffle_name(strata__shuffle shuffle);
+
 /*
  * Which sample stands at which place of an epoch depends on (seed, epoch, sample count) only: never on the mesh. Batch b holds
  * places b·batch_size … ; the last one may be smaller; each rank gets its block of the batch.

@@ -8,6 +8,14 @@
 
 /* --- order --- */
 
+const char *strata__shuffle_name(strata__shuffle shuffle)
+{
+    static const char *const names[] = {[STRATA__IN_ORDER] = "False",
+                                        [STRATA__SHUFFLE_SAMPLES] = "True",
+                                        [STRATA__SHUFFLE_BATCHES] = "batch"};
+    return names[shuffle];
+}
+
 /* Sample at a place of the epoch. Whole batches move as they are; the short last one stays last. */
 static int64_t sample_at(const strata__feed *feed, int64_t place)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "state/initializer.h"
 
 void *strata__config_member(const strata_layer *layer, const char *field)
@@ -274,4 +275,12 @@ bool strata_layer_dynamic(const strata_layer *layer)
     bool found = false;
     strata__layer_walk((strata_layer *)layer, find_dynamic, &found);
     return found;
+}
+
+uint64_t strata__layer_draw(strata_layer *layer)
+{
+    strata__draws *draws = &layer->draws;
+    if (draws->step != layer->ctx->step)
+        *draws = (strata__draws){.step = layer->ctx->step};
+    return strata__stream(layer->path, (draws->step << 16) + draws->count++);
 }

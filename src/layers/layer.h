@@ -47,6 +47,11 @@ typedef struct strata__layer_metric {
     double total, count;
 } strata__layer_metric;
 
+/* How often a layer has drawn random numbers within a training step: what tells its draws apart. */
+typedef struct strata__draws {
+    uint64_t step, count;
+} strata__draws;
+
 struct strata_layer {
     strata_context *ctx;
     strata_layer *next; /* in the context's list */
@@ -58,6 +63,7 @@ struct strata_layer {
     void *state;
     bool built, building, trainable;
     strata__precision precision; /* of its dtype */
+    strata__draws draws;
     bool mask_warned;
     int output_count;
     int visit, depth; /* while a model is put together */
@@ -76,6 +82,13 @@ struct strata_layer {
      * InputLayer, Lambda. */
     json_t *(*to_json)(strata_layer *layer);
 };
+
+/*
+ * The random stream of the layer's next draw. Draws are numbered by (training step, draw within the
+ * step), so that they depend neither on the mesh nor on how often predict was called in between; a
+ * shared layer draws anew at each call. Local, the same on all ranks.
+ */
+uint64_t strata__layer_draw(strata_layer *layer);
 
 /* The error of adding a weight or sublayer of that name to a layer that is built. */
 strata_status strata__layer_refuse_state(const strata_layer *layer, const char *name);

@@ -11,33 +11,48 @@
 
 /* --- saving --- */
 
-static strata_status add_all(strata__checkpoint_arrays *arrays, strata__trainer *trainer)
+static strata_status add_all(strata__checkpoint_arrays *arrays, strata__trainer *trainer,
+                             const strata__callback_bytes *bytes)
 {
     const strata__hooks *hooks = trainer->hooks;
-    STRATA_TRY(strata__checkpoint_arrays_add_model(arrays, trainer->model));
+    strata__checkpoint_arrays_add_model(arrays, trainer->model);
     strata__checkpoint_arrays_add_optimizer(arrays, trainer->optimizer);
     for (int i = 0; hooks && i < hooks->count; i++) {
         const strata__kept_weights *kept = strata__kept_of(hooks, i);
         if (kept)
             strata__checkpoint_arrays_add_kept(arrays, i, kept);
+        if (bytes[i].size >= 0)
+            strata__checkpoint_arrays_add_bytes(arrays, i, &bytes[i]);
     }
     return strata__checkpoint_arrays_seal(arrays);
 }
 
-static strata_status save(strata__trainer *trainer, const char *path,
-                          strata__checkpoint_arrays *arrays)
+/* What a file is to hold. Starts with {.arrays.ctx}. */
+typedef struct contents {
+    strata__callback_bytes bytes[STRATA_MAX_CALLBACKS];
+    strata__checkpoint_arrays arrays;
+    char *document;
+} contents;
+
+static strata_status gather(strata__trainer *trainer, contents *c)
 {
     strata_context *ctx = trainer->model->ctx;
-    json_t *state = strata__run_state(trainer);
-    char *document = state ? strata__json_dump(ctx, state, 0) : NULL;
+    STRATA_TRY(strata__trainer_ready(trainer));
+    STRATA_TRY(strata__callback_bytes_ask(ctx, trainer->hooks, c->bytes));
+    json_t *state = strata__run_state(trainer, c->bytes);
+    c->document = state ? strata__json_dump(ctx, state, 0) : NULL;
     json_decref(state);
-    if (!document)
-        strata__fail(ctx, STRATA_NO_MEMORY, "checkpoint '%s': no memory for its document", path);
-    strata_status status = add_all(arrays, trainer);
-    if (status == STRATA_OK)
-        status = strata__checkpoint_save(ctx, path, arrays->entries, arrays->count, document);
-    strata__free(ctx, document);
-    return status;
+    if (!c->document)
+        strata__fail(ctx, STRATA_NO_MEMORY, "no memory for the document of a checkpoint");
+    return add_all(&c->arrays, trainer, c->bytes);
+}
+
+static void contents_free(contents *c)
+{
+    strata_context *ctx = c->arrays.ctx;
+    strata__checkpoint_arrays_free(&c->arrays);
+    strata__callback_bytes_free(ctx, c->bytes);
+    strata__free(ctx, c->document);
 }
 
 strata_status strata_checkpoint_save(strata_model *model, const char *path)
@@ -45,10 +60,12 @@ strata_status strata_checkpoint_save(strata_model *model, const char *path)
     strata__trainer *trainer = strata__trainer_of(model, "checkpoint_save");
     if (!trainer)
         return model ? model->ctx->status : STRATA_INVALID;
-    STRATA_TRY(strata__trainer_ready(trainer));
-    strata__checkpoint_arrays arrays = {.ctx = model->ctx};
-    strata_status status = save(trainer, path, &arrays);
-    strata__checkpoint_arrays_free(&arrays);
+    contents c = {.arrays.ctx = model->ctx};
+    strata_status status = gather(trainer, &c);
+    if (status == STRATA_OK)
+        status =
+            strata__checkpoint_save(model->ctx, path, c.arrays.entries, c.arrays.count, c.document);
+    contents_free(&c);
     return status;
 }
 
@@ -61,19 +78,41 @@ static strata_status parse(strata_context *ctx, const char *document, const char
     return resume->state ? strata__run_state_check(ctx, resume->state, path) : ctx->status;
 }
 
-/* Room for what the callbacks had set aside. */
-static strata_status add_kept(strata__checkpoint_arrays *arrays, const strata_model *model,
-                              strata__resume *resume)
+static strata_status make_bytes(strata_context *ctx, const strata__checkpoint *file, int number,
+                                const json_t *saved, strata__callback_bytes *bytes)
+{
+    const json_t *size = json_object_get(saved, "bytes");
+    bytes->size = json_is_integer(size) ? json_integer_value(size) : -1;
+    if (bytes->size < 0)
+        return STRATA_OK;
+    if (!strata__checkpoint_has_bytes(file, number, bytes->size))
+        return strata__fail(ctx, STRATA_BAD_DATA, "checkpoint: the state of callback %d is damaged",
+                            number);
+    bytes->data = strata__alloc(ctx, (size_t)bytes->size);
+    return ctx->status;
+}
+
+/* Room for what the callbacks remember. Local. */
+static strata_status make_states(const strata__checkpoint *file, const strata_model *model,
+                                 strata__resume *resume)
 {
     const json_t *list = json_object_get(resume->state, "callbacks");
     for (int i = 0; i < STRATA_MAX_CALLBACKS; i++) {
         const json_t *saved = json_array_get(list, (size_t)i);
-        if (!json_is_true(json_object_get(saved, "kept")))
-            continue;
-        STRATA_TRY(strata__kept_weights_take(&resume->kept[i], model));
-        STRATA_TRY(strata__checkpoint_arrays_add_kept(arrays, i, &resume->kept[i]));
+        if (json_is_true(json_object_get(saved, "kept")))
+            STRATA_TRY(strata__kept_weights_take(&resume->callbacks.kept[i], model));
+        STRATA_TRY(make_bytes(model->ctx, file, i, saved, &resume->callbacks.bytes[i]));
     }
     return STRATA_OK;
+}
+
+static void add_states(strata__checkpoint_arrays *arrays, const strata__callback_states *states)
+{
+    for (int i = 0; i < STRATA_MAX_CALLBACKS; i++) {
+        strata__checkpoint_arrays_add_kept(arrays, i, &states->kept[i]);
+        if (states->bytes[i].data)
+            strata__checkpoint_arrays_add_bytes(arrays, i, &states->bytes[i]);
+    }
 }
 
 static strata_status read_arrays(strata__trainer *trainer, const strata__checkpoint *file,
@@ -82,12 +121,11 @@ static strata_status read_arrays(strata__trainer *trainer, const strata__checkpo
     strata_context *ctx = trainer->model->ctx;
     strata__checkpoint_arrays arrays = {
         .ctx = ctx, .loads = true, .same_mesh = strata__run_state_same_mesh(ctx, resume->state)};
-    strata_status status = strata__checkpoint_arrays_add_model(&arrays, trainer->model);
-    if (status == STRATA_OK) {
-        strata__checkpoint_arrays_add_optimizer(&arrays, trainer->optimizer);
-        add_kept(&arrays, trainer->model, resume);
-        status = strata__checkpoint_arrays_seal(&arrays);
-    }
+    make_states(file, trainer->model, resume);
+    strata__checkpoint_arrays_add_model(&arrays, trainer->model);
+    strata__checkpoint_arrays_add_optimizer(&arrays, trainer->optimizer);
+    add_states(&arrays, &resume->callbacks);
+    strata_status status = strata__checkpoint_arrays_seal(&arrays);
     if (status == STRATA_OK)
         status = strata__checkpoint_arrays_read(&arrays, file);
     strata__checkpoint_arrays_free(&arrays);

@@ -119,58 +119,75 @@ static bool differs_by_replica(const strata_variable *variable)
            strata__variable_replicas(variable) > 1;
 }
 
-static strata_status add_whole(strata__checkpoint_arrays *arrays, strata_variable *variable)
+/* Rank 0 writes the aggregate, which strata__checkpoint_arrays_seal() forms. */
+static strata_status add_whole(strata__checkpoint_arrays *arrays, strata_variable *variable,
+                               void *piece)
 {
     strata_context *ctx = arrays->ctx;
     int64_t count = strata__product(&variable->shape, 0, variable->shape.rank);
     strata__whole_value *whole = strata__calloc(ctx, 1, sizeof *whole);
     void *data = strata__alloc(ctx, (size_t)count * strata_dtype_size(variable->dtype));
-    bool listed = whole && data && strata__list_add(ctx, &arrays->wholes, whole);
-    if (!listed) {
+    if (!whole || !data || !strata__list_add(ctx, &arrays->wholes, whole)) {
         strata__free(ctx, whole);
         strata__free(ctx, data);
+        return STRATA_NO_MEMORY;
     }
-    STRATA_TRY(strata__agree(ctx));
-    *whole = (strata__whole_value){variable, data};
-    if (!arrays->loads)
-        STRATA_TRY(strata_cross_read(variable, data));
+    *whole = (strata__whole_value){variable, piece, data};
     strata__shard shard = {
         .flat = true, .writes = ctx->mesh->rank == 0, .count = {count}, .data = data};
     add_shard(arrays, &shard);
-    return STRATA_OK;
+    return ctx->status;
 }
 
-static strata_status add_replicas(strata__checkpoint_arrays *arrays, strata_variable *variable)
+static strata_status add_replicas(strata__checkpoint_arrays *arrays, const char *group,
+                                  const strata_variable *variable, void *data)
 {
     int64_t count = strata__product(&variable->shape, 0, variable->shape.rank);
-    const strata__group *group = &arrays->ctx->mesh->groups[variable->replicas];
+    const strata__group *replicas = &arrays->ctx->mesh->groups[variable->replicas];
     piece p = {.arrays = arrays,
-               .data = variable->value->data,
+               .data = data,
                .size = strata_dtype_size(variable->dtype),
-               .start = group->rank * count,
+               .start = replicas->rank * count,
                .writes = strata__optimizer_counts(variable)};
-    STRATA_TRY(add_entry(arrays, "replicas", variable->path, variable->dtype,
-                         STRATA_SHAPE(group->size, count)));
+    STRATA_TRY(add_entry(arrays, group, variable->path, variable->dtype,
+                         STRATA_SHAPE(replicas->size, count)));
     strata__variable_runs(variable, add_run, &p);
     return STRATA_OK;
 }
 
 /* --- what there is --- */
 
-static strata_status add_variable(strata__checkpoint_arrays *arrays, strata_variable *variable)
+/* Values of variables, their own or set aside (pieces). */
+typedef struct values {
+    const char *group, *replicas; /* names of their groups */
+    int count;
+    strata_variable **variables;
+    void *const *pieces; /* NULL: their own */
+} values;
+
+static void *piece_of(const values *v, int index)
 {
-    STRATA_TRY(add_entry(arrays, "weights", variable->path, variable->dtype, variable->shape));
-    if (differs_by_replica(variable))
-        return add_whole(arrays, variable);
-    add_piece(arrays, variable, variable->value->data);
-    return STRATA_OK;
+    return v->pieces ? v->pieces[index] : v->variables[index]->value->data;
 }
 
-static strata_status add_all_replicas(strata__checkpoint_arrays *arrays)
+static strata_status add_value(strata__checkpoint_arrays *arrays, const values *v, int index)
 {
-    for (int i = 0; i < arrays->weight_count; i++) {
-        if (differs_by_replica(arrays->weights[i]))
-            STRATA_TRY(add_replicas(arrays, arrays->weights[i]));
+    strata_variable *variable = v->variables[index];
+    STRATA_TRY(add_entry(arrays, v->group, variable->path, variable->dtype, variable->shape));
+    if (differs_by_replica(variable))
+        return add_whole(arrays, variable, v->pieces ? v->pieces[index] : NULL);
+    add_piece(arrays, variable, piece_of(v, index));
+    return arrays->ctx->status;
+}
+
+static strata_status add_values(strata__checkpoint_arrays *arrays, const values *v)
+{
+    bool replicas = !arrays->loads || arrays->same_mesh;
+    for (int i = 0; i < v->count; i++)
+        STRATA_TRY(add_value(arrays, v, i));
+    for (int i = 0; i < v->count && replicas; i++) {
+        if (differs_by_replica(v->variables[i]))
+            STRATA_TRY(add_replicas(arrays, v->replicas, v->variables[i], piece_of(v, i)));
     }
     return STRATA_OK;
 }
@@ -180,11 +197,12 @@ strata_status strata__checkpoint_arrays_add_model(strata__checkpoint_arrays *arr
 {
     int count = strata_layer_weights(model->layer, NULL, 0);
     arrays->weights = strata__alloc(arrays->ctx, (size_t)count * sizeof(*arrays->weights));
-    STRATA_TRY(strata__agree(arrays->ctx));
+    if (!arrays->weights)
+        return STRATA_NO_MEMORY;
     arrays->weight_count = strata_layer_weights(model->layer, arrays->weights, count);
-    for (int i = 0; i < count; i++)
-        STRATA_TRY(add_variable(arrays, arrays->weights[i]));
-    return !arrays->loads || arrays->same_mesh ? add_all_replicas(arrays) : STRATA_OK;
+    values own = {
+        .group = "weights", .replicas = "replicas", .count = count, .variables = arrays->weights};
+    return add_values(arrays, &own);
 }
 
 static void add_slot_run(void *user, int64_t global, float *elements, int64_t length)
@@ -211,26 +229,99 @@ strata_status strata__checkpoint_arrays_add_optimizer(strata__checkpoint_arrays 
 strata_status strata__checkpoint_arrays_add_kept(strata__checkpoint_arrays *arrays, int number,
                                                  const strata__kept_weights *kept)
 {
+    char group[32], replicas[32];
+    snprintf(group, sizeof group, "callbacks/%d", number);
+    snprintf(replicas, sizeof replicas, "kept_replicas/%d", number);
+    values aside = {.group = group,
+                    .replicas = replicas,
+                    .count = kept->count,
+                    .variables = kept->weights,
+                    .pieces = kept->pieces};
+    return add_values(arrays, &aside);
+}
+
+strata_status strata__checkpoint_arrays_add_bytes(strata__checkpoint_arrays *arrays, int number,
+                                                  const strata__callback_bytes *bytes)
+{
     char group[32];
     snprintf(group, sizeof group, "callbacks/%d", number);
-    for (int i = 0; i < kept->count; i++) {
-        const strata_variable *variable = kept->weights[i];
-        STRATA_TRY(add_entry(arrays, group, variable->path, variable->dtype, variable->shape));
-        add_piece(arrays, variable, kept->pieces[i]);
+    STRATA_TRY(add_entry(arrays, group, "state", STRATA_UINT8, STRATA_SHAPE(bytes->size)));
+    strata__shard shard = {.flat = true,
+                           .writes = arrays->ctx->mesh->rank == 0,
+                           .count = {bytes->size},
+                           .data = bytes->data};
+    add_shard(arrays, &shard);
+    return arrays->ctx->status;
+}
+
+bool strata__checkpoint_has_bytes(const strata__checkpoint *file, int number, int64_t size)
+{
+    char name[64];
+    const strata__entry *entry;
+    snprintf(name, sizeof name, "callbacks/%d/state", number);
+    for (int i = 0; (entry = strata__checkpoint_entry(file, i)); i++) {
+        if (strcmp(entry->name, name) == 0)
+            return entry->dtype == STRATA_UINT8 && entry->shape.rank == 1 &&
+                   entry->shape.dims[0] == size;
     }
-    return STRATA_OK;
+    return false;
 }
 
 /* --- use --- */
 
+static void swap(void *a, void *b, size_t bytes)
+{
+    unsigned char *x = a, *y = b;
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char kept = x[i];
+        x[i] = y[i];
+        y[i] = kept;
+    }
+}
+
+/* What was set aside is aggregated as the variable is: in its place. Collective on the mesh. */
+static strata_status aggregate(const strata__whole_value *whole)
+{
+    strata_variable *variable = whole->variable;
+    size_t bytes = (size_t)variable->count * strata_dtype_size(variable->dtype);
+    if (whole->piece)
+        swap(whole->piece, variable->value->data, bytes);
+    strata_status status = strata_cross_read(variable, whole->data);
+    if (whole->piece)
+        swap(whole->piece, variable->value->data, bytes);
+    return status;
+}
+
+/* The other way; the variable's own value is lost when this one was set aside. */
+static strata_status distribute(const strata__whole_value *whole)
+{
+    strata_variable *variable = whole->variable;
+    STRATA_TRY(strata_cross_assign(variable, whole->data));
+    if (whole->piece)
+        memcpy(whole->piece, variable->value->data,
+               (size_t)variable->count * strata_dtype_size(variable->dtype));
+    return STRATA_OK;
+}
+
 strata_status strata__checkpoint_arrays_seal(strata__checkpoint_arrays *arrays)
 {
+    STRATA_TRY(strata__agree(arrays->ctx));
     strata__shard *next = arrays->shards;
     for (int i = 0; i < arrays->count; i++) {
         arrays->entries[i].shards = next;
         next += arrays->entries[i].shard_count;
     }
-    return strata__agree(arrays->ctx);
+    for (int i = 0; i < arrays->wholes.count && !arrays->loads; i++)
+        STRATA_TRY(aggregate(arrays->wholes.items[i]));
+    return STRATA_OK;
+}
+
+/* From the last to the first: the model's own come first, and so last. */
+static strata_status distribute_all(const strata__checkpoint_arrays *arrays)
+{
+    for (int i = arrays->wholes.count - 1; i >= 0; i--)
+        STRATA_TRY(distribute(arrays->wholes.items[i]));
+    return STRATA_OK;
 }
 
 /* The entries of the model come first, in the order of its weights. Where a node shares its values,
@@ -246,11 +337,7 @@ strata_status strata__checkpoint_arrays_read(strata__checkpoint_arrays *arrays,
     strata_status status = strata__checkpoint_read(ctx, file, arrays->entries, arrays->count);
     for (int i = 0; i < arrays->weight_count; i++)
         strata__variable_write_end(arrays->weights[i]);
-    for (int i = 0; status == STRATA_OK && !arrays->same_mesh && i < arrays->wholes.count; i++) {
-        const strata__whole_value *whole = arrays->wholes.items[i];
-        status = strata_cross_assign(whole->variable, whole->data);
-    }
-    return status;
+    return status == STRATA_OK && !arrays->same_mesh ? distribute_all(arrays) : status;
 }
 
 void strata__checkpoint_arrays_free(strata__checkpoint_arrays *arrays)

@@ -9,6 +9,7 @@
 #include "training/history.h"
 #include "training/hooks.h"
 #include "training/loop.h"
+#include "training/metric_sums.h"
 #include "training/progress.h"
 
 /* What one call of fit needs. */
@@ -45,16 +46,17 @@ static strata_status check_options(strata_context *ctx, const strata_fit_options
 
 static strata_status read_shuffle(strata_context *ctx, const char *text, strata__shuffle *shuffle)
 {
-    if (!text || strcmp(text, "True") == 0)
-        *shuffle = STRATA__SHUFFLE_SAMPLES;
-    else if (strcmp(text, "False") == 0)
-        *shuffle = STRATA__IN_ORDER;
-    else if (strcmp(text, "batch") == 0)
-        *shuffle = STRATA__SHUFFLE_BATCHES;
-    else
-        return strata__fail(ctx, STRATA_INVALID, "fit: shuffle='%s' is none of True, False, batch",
-                            text);
-    return STRATA_OK;
+    static const strata__shuffle ways[] = {STRATA__IN_ORDER, STRATA__SHUFFLE_SAMPLES,
+                                           STRATA__SHUFFLE_BATCHES};
+    *shuffle = STRATA__SHUFFLE_SAMPLES;
+    for (size_t i = 0; text && i < sizeof ways / sizeof *ways; i++) {
+        *shuffle = ways[i];
+        if (strcmp(text, strata__shuffle_name(ways[i])) == 0)
+            return STRATA_OK;
+    }
+    return !text ? STRATA_OK
+                 : strata__fail(ctx, STRATA_INVALID,
+                                "fit: shuffle='%s' is none of True, False, batch", text);
 }
 
 /* validation_split cuts the last part off: training keeps the first floor(n·(1 − split)) samples.
@@ -88,8 +90,10 @@ static strata_status make_feeds(fitting *f)
     STRATA_TRY(read_shuffle(ctx, o->shuffle, &feed.shuffle));
     STRATA_TRY(strata__bind(f->trainer->model, f->data, true, &f->binding));
     STRATA_TRY(strata__feed_new(f->data, &feed, &f->feed));
-    f->trainer->samples = f->data->size;
-    f->trainer->batch_size = feed.batch_size;
+    f->trainer->order = (strata__order){.samples = f->data->size,
+                                        .batch_size = feed.batch_size,
+                                        .steps = strata__feed_steps(f->feed),
+                                        .shuffle = feed.shuffle};
     if (!f->validation)
         return STRATA_OK;
     STRATA_TRY(strata__bind(f->trainer->model, f->validation, true, &f->validation_binding));
@@ -198,22 +202,33 @@ static bool validates(const fitting *f, int epoch)
     return f->validation_feed && (epoch + 1) % frequency == 0;
 }
 
-/* Both halves of the trainer's log room side by side: training's numbers, then validation's. */
-static strata_status epoch_logs(fitting *f, int epoch, strata_logs *logs)
+/* Validation, in which a checkpoint still has the sums of the epoch. */
+static strata_status validate(fitting *f)
 {
     strata__trainer *trainer = f->trainer;
-    *logs = strata__trainer_logs(trainer, false);
+    strata__activity *activity = &trainer->model->ctx->activity;
+    strata__metric_sums_set_aside(trainer);
+    STRATA_TRY(strata__agree(trainer->model->ctx));
+    const char *outer = strata__begin(activity, STRATA__PHASE, "validation");
+    strata_status status =
+        strata__evaluate_feed(trainer, f->validation_feed, &f->validation_binding, &f->hooks, NULL);
+    strata__end(activity, STRATA__PHASE, outer);
+    strata__metric_sums_drop(trainer);
+    return status;
+}
+
+/* Training's numbers, then validation's. */
+static strata_status epoch_line(fitting *f, int epoch)
+{
+    strata__trainer *trainer = f->trainer;
+    strata_logs logs = strata__trainer_logs(trainer, false);
     STRATA_TRY(trainer->model->ctx->status);
+    strata__line_begin(trainer, &logs);
     if (!validates(f, epoch))
         return STRATA_OK;
-    strata__activity *activity = &trainer->model->ctx->activity;
-    const char *outer = strata__begin(activity, STRATA__PHASE, "validation");
-    strata_status status = strata__evaluate_feed(trainer, f->validation_feed,
-                                                 &f->validation_binding, &f->hooks, NULL);
-    strata__end(activity, STRATA__PHASE, outer);
-    STRATA_TRY(status);
-    strata_logs validation = strata__trainer_logs(trainer, true);
-    logs->count += validation.count;
+    STRATA_TRY(validate(f));
+    logs = strata__trainer_logs(trainer, true);
+    strata__line_add(trainer, &logs);
     return trainer->model->ctx->status;
 }
 
@@ -225,14 +240,14 @@ static strata_status run_epoch(fitting *f, int epoch)
         strata__trainer_reset(trainer);
     strata__hooks_epoch_begin(&f->hooks, epoch);
     strata__progress_epoch(&f->progress, epoch, f->epochs, strata__feed_steps(f->feed));
+    strata__progress_skip(&f->progress, trainer->step);
     STRATA_TRY(train_epoch(f, epoch));
+    STRATA_TRY(epoch_line(f, epoch));
     trainer->step = 0;
     trainer->epoch = epoch + 1;
-    strata_logs logs;
-    STRATA_TRY(epoch_logs(f, epoch, &logs));
-    STRATA_TRY(strata__history_add(trainer->model->ctx, trainer->history, &logs));
-    strata__progress_epoch_end(&f->progress, &logs);
-    strata__hooks_epoch_end(&f->hooks, epoch, &logs);
+    STRATA_TRY(strata__history_add(trainer->model->ctx, trainer->history, &trainer->line));
+    strata__hooks_epoch_end(&f->hooks, epoch, &trainer->line);
+    strata__progress_epoch_end(&f->progress, &trainer->line);
     return strata__agree(trainer->model->ctx);
 }
 

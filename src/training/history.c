@@ -32,13 +32,15 @@ void strata__log_room_free(strata__trainer *trainer)
         strata__free(ctx, (void *)(uintptr_t)trainer->names[i]);
     strata__free(ctx, trainer->names);
     strata__free(ctx, trainer->values);
-    trainer->names = NULL;
-    trainer->values = NULL;
+    strata__free(ctx, trainer->line_names);
+    strata__free(ctx, trainer->line_values);
+    trainer->names = trainer->line_names = NULL;
+    trainer->values = trainer->line_values = NULL;
     trainer->name_room = 0;
 }
 
-/* First half: names of training, second half: the same with "val_". Made anew when a layer has
- * added a metric. */
+/* First half: names of training, second half: the same with "val_". A line has room for all of
+ * them, and for a number of each callback. Made anew when a layer has added a metric. */
 static strata_status make_room(strata__trainer *trainer, int layer_metrics)
 {
     strata_context *ctx = trainer->model->ctx;
@@ -48,8 +50,11 @@ static strata_status make_room(strata__trainer *trainer, int layer_metrics)
     strata__log_room_free(trainer);
     trainer->names = strata__calloc(ctx, 2 * (size_t)count, sizeof *trainer->names);
     trainer->values = strata__calloc(ctx, 2 * (size_t)count, sizeof *trainer->values);
-    if (!trainer->names || !trainer->values)
-        return STRATA_NO_MEMORY;
+    size_t line = 2 * (size_t)count + STRATA_MAX_CALLBACKS;
+    trainer->line_names = strata__calloc(ctx, line, sizeof *trainer->line_names);
+    trainer->line_values = strata__calloc(ctx, line, sizeof *trainer->line_values);
+    if (ctx->status != STRATA_OK)
+        return ctx->status;
     trainer->name_room = 2 * count;
     for (int i = 0; i < count; i++) {
         const char *name =
@@ -86,6 +91,32 @@ void strata__trainer_reset(strata__trainer *trainer)
     for (int i = 0; i < trainer->log_count; i++)
         strata__metric_reset(trainer->logged[i]);
     strata_layer_reset_metrics(trainer->model->layer);
+}
+
+/* --- the line of an epoch --- */
+
+void strata__line_add(strata__trainer *trainer, const strata_logs *logs)
+{
+    strata_logs *line = &trainer->line;
+    memcpy(trainer->line_names + line->count, logs->names, (size_t)logs->count * sizeof(char *));
+    memcpy(trainer->line_values + line->count, logs->values, (size_t)logs->count * sizeof(double));
+    line->count += logs->count;
+}
+
+void strata__line_begin(strata__trainer *trainer, const strata_logs *logs)
+{
+    trainer->line = (strata_logs){.names = trainer->line_names, .values = trainer->line_values};
+    strata__line_add(trainer, logs);
+}
+
+strata_status strata__line_note(strata__trainer *trainer, const char *name, double value)
+{
+    int index = strata__logs_find(&trainer->line, name);
+    if (index >= 0)
+        trainer->line_values[index] = value;
+    else if (trainer->line.count < trainer->name_room + STRATA_MAX_CALLBACKS)
+        strata__line_add(trainer, &(strata_logs){1, &name, &value});
+    return strata__history_set(trainer->model->ctx, trainer->history, name, value);
 }
 
 /* --- history --- */
@@ -138,23 +169,44 @@ static bool add_name(strata_context *ctx, strata__history *history, const char *
     return true;
 }
 
+static int find_name(const strata__history *history, const char *name)
+{
+    for (int i = 0; i < history->shown.count; i++) {
+        if (strcmp(history->names[i], name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static void show(strata__history *history)
+{
+    history->shown.names = (const char *const *)history->names;
+    history->shown.values = (const double *const *)history->values;
+}
+
 strata_status strata__history_add(strata_context *ctx, strata__history *history,
                                   const strata_logs *logs)
 {
     if (!more_epochs(ctx, history))
         return STRATA_NO_MEMORY;
     for (int i = 0; i < logs->count; i++) {
-        bool known = false;
-        for (int k = 0; k < history->shown.count; k++)
-            known |= strcmp(history->names[k], logs->names[i]) == 0;
-        if (!known && !add_name(ctx, history, logs->names[i]))
+        if (find_name(history, logs->names[i]) < 0 && !add_name(ctx, history, logs->names[i]))
             return STRATA_NO_MEMORY;
     }
     for (int k = 0; k < history->shown.count; k++)
         history->values[k][history->shown.epochs] = strata_logs_get(logs, history->names[k]);
     history->shown.epochs++;
-    history->shown.names = (const char *const *)history->names;
-    history->shown.values = (const double *const *)history->values;
+    show(history);
+    return STRATA_OK;
+}
+
+strata_status strata__history_set(strata_context *ctx, strata__history *history, const char *name,
+                                  double value)
+{
+    if (find_name(history, name) < 0 && !add_name(ctx, history, name))
+        return STRATA_NO_MEMORY;
+    history->values[find_name(history, name)][history->shown.epochs - 1] = value;
+    show(history);
     return STRATA_OK;
 }
 

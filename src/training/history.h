@@ -22,9 +22,22 @@ strata__history *strata__history_new(strata_context *ctx, int epochs);
 /* Adds an epoch; names that it lacks get NaN. */
 strata_status strata__history_add(strata_context *ctx, strata__history *history,
                                   const strata_logs *logs);
+/* The value of the last epoch; a name that is new gets NaN in those before. */
+strata_status strata__history_set(strata_context *ctx, strata__history *history, const char *name,
+                                  double value);
 void strata__history_free(strata_context *ctx, strata__history *history); /* NULL is fine */
 
-/* Room for a log line of the trainer, with owned names; grows. */
+/*
+ * The line of an epoch, trainer->line: what callbacks, history and progress get. It begins with
+ * training's numbers; validation's are added. Local.
+ */
+void strata__line_begin(strata__trainer *trainer, const strata_logs *logs);
+void strata__line_add(strata__trainer *trainer, const strata_logs *logs);
+/* A callback's own number at the end of an epoch, for the callbacks after it, history and progress.
+ * `name` is a literal. Local. */
+strata_status strata__line_note(strata__trainer *trainer, const char *name, double value);
+
+/* Room for log lines of the trainer, with owned names; grows. */
 void strata__log_room_free(strata__trainer *trainer);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "mesh/mesh.h"
 #include "training/callback.h"
-#include "training/trainer.h"
+#include "training/history.h"
 
 typedef struct scheduler {
     strata_learning_rate_function *function;
@@ -28,6 +28,15 @@ static void epoch_begin(strata_callback *self, strata_model *model, int epoch)
                      "LearningRateScheduler: the function gave %g for epoch %d", rate, epoch);
 }
 
+static void epoch_end(strata_callback *self, strata_model *model, int epoch,
+                      const strata_logs *logs)
+{
+    (void)self;
+    (void)epoch;
+    (void)logs;
+    strata__line_note(model->trainer, "learning_rate", strata_model_learning_rate(model));
+}
+
 static void destroy(strata_callback *self)
 {
     strata__free(self->ctx, self->state);
@@ -45,6 +54,7 @@ strata_callback *strata_learning_rate_scheduler(strata_context *ctx,
     strata_callback hooks = {.name = "LearningRateScheduler",
                              .state = state,
                              .epoch_begin = epoch_begin,
+                             .epoch_end = epoch_end,
                              .destroy = destroy};
     strata_callback *callback = strata_callback_new(ctx, &hooks);
     if (!callback)

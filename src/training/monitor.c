@@ -51,19 +51,25 @@ static const strata__metric *find_metric(const strata__trainer *trainer, const c
     return NULL;
 }
 
+/* "accuracy" has no class before its first batch, as in a run that goes on at the end of an epoch.
+ */
+static bool is_accuracy(const strata__metric *metric)
+{
+    return metric->object.class ? strstr(metric->object.class->name, "Accuracy") != NULL
+                                : metric->by_shape && strncmp(metric->name, "acc", 3) == 0;
+}
+
 strata_status strata__monitor_ready(const strata_model *model, strata__monitor *monitor)
 {
     if (monitor->known)
         return STRATA_OK;
     const char *name = without_val(monitor->name);
     const strata__metric *metric = find_metric(model->trainer, name);
-    bool accuracy =
-        metric && metric->object.class && strstr(metric->object.class->name, "Accuracy");
     bool mean = metric && metric->object.class == &strata__metric_mean;
     monitor->up = strcmp(monitor->mode, "max") == 0;
     monitor->known = strcmp(monitor->mode, "auto") != 0;
     if (!monitor->known && (is_loss(name) || (metric && !mean))) {
-        monitor->up = accuracy;
+        monitor->up = metric && is_accuracy(metric);
         monitor->known = true;
     }
     if (monitor->known)

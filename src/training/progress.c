@@ -213,6 +213,11 @@ void strata__progress_epoch(strata__progress *progress, int epoch, int epochs, i
     print(&text);
 }
 
+void strata__progress_skip(strata__progress *progress, int64_t done)
+{
+    progress->done = done;
+}
+
 bool strata__progress_due(strata__progress *progress, int64_t step)
 {
     if (progress->verbose == 0)

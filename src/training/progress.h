@@ -29,6 +29,9 @@ strata_status strata__progress_start(strata__progress *progress, strata_context 
 /* Epoch −1: evaluate, predict. */
 void strata__progress_epoch(strata__progress *progress, int epoch, int epochs, int64_t steps);
 
+/* A run that goes on has done so many steps of the epoch before. */
+void strata__progress_skip(strata__progress *progress, int64_t done);
+
 /*
  * Takes note that a step (counted from 0) is done; says whether the bar is due for a redraw: at
  * most every 0.05 s, and after the last step. Rank 0's clock decides.

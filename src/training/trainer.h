@@ -22,6 +22,12 @@ typedef struct strata__target {
     strata__metric *metrics[STRATA_MAX_METRICS], *weighted[STRATA_MAX_METRICS];
 } strata__target;
 
+/* What the order of samples in an epoch follows from, beside seed and epoch. */
+typedef struct strata__order {
+    int64_t samples, batch_size, steps; /* steps: batches of an epoch */
+    strata__shuffle shuffle;
+} strata__order;
+
 typedef struct strata__trainer {
     strata_model *model;
     strata__optimizer *optimizer;
@@ -33,6 +39,9 @@ typedef struct strata__trainer {
     const char **names;      /* [name_room]: of a log line, then with "val_" in front */
     double *values;
     int name_room;
+    strata_logs line; /* of an epoch that ends, in: */
+    const char **line_names;
+    double *line_values;
     json_t *config; /* compile_config as Keras writes it */
     strata_logs shown;       /* what evaluate and the single-batch calls return */
     bool stop;
@@ -41,7 +50,8 @@ typedef struct strata__trainer {
     const strata__class_weight *class_weights;
     /* Where a run stands, for checkpoints and callbacks. */
     int64_t epoch, step; /* of the fit under way: epoch, and batches of it that are done */
-    int64_t samples, batch_size; /* of the fit under way, or of the last one */
+    double *sums; /* of metrics in the epoch whose validation runs; training/metric_sums.h */
+    strata__order order; /* of the fit under way, or of the last one */
     const struct strata__hooks *hooks; /* of the fit under way; training/hooks.h */
     struct strata__history *history; /* of the last fit; training/history.h */
     struct strata__resume *resume; /* what a loaded checkpoint says, until fit takes it; training/checkpoint.h */

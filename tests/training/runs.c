@@ -3,9 +3,11 @@
 #include "runs.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tensor/tensor.h"
 #include "training/session.h"
+#include "training/trainer.h"
 
 strata_context *run_open(const char *mesh)
 {
@@ -65,6 +67,28 @@ int run_weights(strata_model *model, double *values, int room)
         free(whole);
     }
     return filled;
+}
+
+static void read_slot(strata__optimizer *optimizer, int index, run_values *values)
+{
+    strata__optimizer_variable slot = strata__optimizer_variable_at(optimizer, index);
+    float whole[RUN_MOST] = {0};
+    if (!slot.slot)
+        return;
+    assert_all_int_equal(strata__optimizer_read(optimizer, index, whole), STRATA_OK);
+    int64_t count = strata__product(&slot.shape, 0, slot.shape.rank);
+    assert_true(values->slot_count + count <= 2 * RUN_MOST);
+    for (int64_t e = 0; e < count; e++)
+        values->slots[values->slot_count++] = whole[e];
+}
+
+void run_values_read(strata_model *model, run_values *values)
+{
+    strata__optimizer *optimizer = model->trainer->optimizer;
+    memset(values, 0, sizeof *values);
+    values->weight_count = run_weights(model, values->weights, RUN_MOST);
+    for (int i = 0; i < strata__optimizer_variable_count(optimizer); i++)
+        read_slot(optimizer, i, values);
 }
 
 const char *run_text(const char *path)

@@ -25,6 +25,16 @@ strata_dataset *run_data(strata_context *ctx, float *x, int32_t *y);
  * how many. Collective. */
 int run_weights(strata_model *model, double *values, int room);
 
+/* Weights and slots of the optimizer. */
+enum { RUN_MOST = 512 };
+typedef struct run_values {
+    int weight_count, slot_count;
+    double weights[RUN_MOST], slots[2 * RUN_MOST];
+} run_values;
+
+/* Collective. */
+void run_values_read(strata_model *model, run_values *values);
+
 /* The file as text, "" if there is none. Valid until the next call. */
 const char *run_text(const char *path);
 

@@ -347,48 +347,6 @@ static void test_training_ends_when_the_loss_is_no_number(void **state)
     }
 }
 
-/* Ranks that disagree follow rank 0. */
-static double halve(int epoch, double rate, void *user)
-{
-    ++*(int *)user;
-    return epoch == 0 ? 0.25 : rate / 2 * (test_rank() + 1);
-}
-
-static void test_learning_rates_follow_a_function(void **state)
-{
-    (void)state;
-    strata_context *ctx = run_open(NULL);
-    strata_model *model = run_model(ctx, "SGD(0.1)");
-    int calls = 0;
-    strata_fit(model, run_data(ctx, x, y), .epochs = 4, .initial_epoch = 1, .verbose = "0",
-               .callbacks = {strata_learning_rate_scheduler(ctx, halve, &calls)});
-    assert_all_ok(ctx);
-    assert_all_int_equal(calls, 3);
-    assert_all_near(strata_model_learning_rate(model), 0.0125, 1e-9);
-    run_close(ctx);
-}
-
-static double no_rate(int epoch, double rate, void *user)
-{
-    (void)epoch;
-    (void)user;
-    return rate * INFINITY;
-}
-
-static void test_learning_rates_that_cannot_be(void **state)
-{
-    (void)state;
-    strata_context *ctx = run_open(NULL);
-    strata_dataset *data = run_data(ctx, x, y);
-    strata_callback *callback = strata_learning_rate_scheduler(ctx, no_rate, NULL);
-    strata_fit(run_model(ctx, "sgd"), data, .verbose = "0", .callbacks = {callback});
-    assert_all_error(ctx, STRATA_INVALID, "gave inf for epoch 0");
-    strata_fit(run_model(ctx, "SGD(ExponentialDecay(0.1, 10, 0.9))"), data, .verbose = "0",
-               .callbacks = {strata_learning_rate_scheduler(ctx, halve, &(int){0})});
-    assert_all_error(ctx, STRATA_INVALID, "not settable");
-    run_close(ctx);
-}
-
 /* --- the caller's own --- */
 
 typedef struct diary {
@@ -582,8 +540,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_columns_of_a_file_are_kept),
         cmocka_unit_test(test_logs_that_cannot_be_written),
         cmocka_unit_test(test_training_ends_when_the_loss_is_no_number),
-        cmocka_unit_test(test_learning_rates_follow_a_function),
-        cmocka_unit_test(test_learning_rates_that_cannot_be),
         cmocka_unit_test(test_hooks_are_called_in_order),
         cmocka_unit_test(test_a_callback_ends_training_after_its_batch),
         cmocka_unit_test(test_wrong_texts),

@@ -7,7 +7,7 @@
 #include "runs.h"
 #include "training/trainer.h"
 
-enum { MOST = 512, EPOCHS = 4, MESHES = 16 };
+enum { MOST = RUN_MOST, EPOCHS = 4, MESHES = 16 };
 
 static char meshes[MESHES][64];
 
@@ -26,30 +26,8 @@ static void keep_path(char kept[512], const char *name)
 
 /* --- values --- */
 
-typedef struct values {
-    int weight_count, slot_count;
-    double weights[MOST], slots[2 * MOST];
-} values;
-
-static void read_values(strata_model *model, values *v)
-{
-    strata__optimizer *optimizer = model->trainer->optimizer;
-    v->weight_count = run_weights(model, v->weights, MOST);
-    v->slot_count = 0;
-    for (int i = 0; i < strata__optimizer_variable_count(optimizer); i++) {
-        strata__optimizer_variable slot = strata__optimizer_variable_at(optimizer, i);
-        float whole[MOST] = {0};
-        if (!slot.slot)
-            continue;
-        assert_all_int_equal(strata__optimizer_read(optimizer, i, whole), STRATA_OK);
-        int64_t count = strata__product(&slot.shape, 0, slot.shape.rank);
-        for (int64_t e = 0; e < count; e++)
-            v->slots[v->slot_count++] = whole[e];
-    }
-}
-
 /* Moving averages are means over the replicas, which may round. */
-static void assert_same_values(const values *a, const values *b)
+static void assert_same_values(const run_values *a, const run_values *b)
 {
     assert_all_int_equal(a->weight_count, b->weight_count);
     for (int i = 0; i < a->weight_count; i++)
@@ -62,27 +40,28 @@ static void assert_same_values(const values *a, const values *b)
 static const char *const optimizers[] = {"Adam(0.01)", "SGD(0.05, momentum=0.9, use_ema=True)",
                                          "RMSprop(gradient_accumulation_steps=2, momentum=0.5)"};
 
-static void save_at(const char *mesh, const char *optimizer, const char *path, values *saved)
+static void save_at(const char *mesh, const char *optimizer, const char *path, run_values *saved)
 {
     float x[RUN_SAMPLES * RUN_FEATURES];
     int32_t y[RUN_SAMPLES];
     strata_context *ctx = run_open(mesh);
     strata_model *model = run_model(ctx, optimizer);
     strata_fit(model, run_data(ctx, x, y), .batch_size = RUN_BATCH, .verbose = "0");
-    read_values(model, saved);
+    run_values_read(model, saved);
     strata_checkpoint_save(model, path);
     assert_all_ok(ctx);
     run_close(ctx);
 }
 
-static void load_at(const char *mesh, const char *optimizer, const char *path, const values *saved)
+static void load_at(const char *mesh, const char *optimizer, const char *path,
+                    const run_values *saved)
 {
-    values loaded;
+    run_values loaded;
     strata_context *ctx = run_open(mesh);
     strata_model *model = run_model(ctx, optimizer);
     strata_checkpoint_load(model, path);
     assert_all_ok(ctx);
-    read_values(model, &loaded);
+    run_values_read(model, &loaded);
     assert_same_values(&loaded, saved);
     assert_all_int_equal(model->trainer->optimizer->iteration, RUN_STEPS);
     assert_all_int_equal(ctx->step, RUN_STEPS);
@@ -93,7 +72,7 @@ static void test_every_mesh_loads_what_another_saved(void **state)
 {
     (void)state;
     char path[512];
-    values saved;
+    run_values saved;
     int count = list_meshes();
     keep_path(path, "values.h5");
     for (size_t o = 0; o < TEST_COUNT(optimizers); o++) {
@@ -324,7 +303,7 @@ static void test_checkpoints_of_others_are_refused(void **state)
 {
     (void)state;
     char path[512];
-    values saved;
+    run_values saved;
     keep_path(path, "other.h5");
     save_at(test_mesh(0), "Adam(0.01)", path, &saved);
     strata_context *ctx = run_open(NULL);
@@ -341,7 +320,7 @@ static void test_a_damaged_checkpoint_is_refused(void **state)
 {
     (void)state;
     char path[512];
-    values saved;
+    run_values saved;
     keep_path(path, "damaged.h5");
     save_at(test_mesh(0), "Adam(0.01)", path, &saved);
     if (test_rank() == 0) {
@@ -358,9 +337,22 @@ static void test_a_damaged_checkpoint_is_refused(void **state)
     run_close(ctx);
 }
 
-static void test_other_batches_cannot_go_on_within_an_epoch(void **state)
+/* What another order of samples is, and the words of the message. */
+typedef struct other_order {
+    strata_fit_options options;
+    const char *words;
+} other_order;
+
+static void test_another_order_cannot_go_on_within_an_epoch(void **state)
 {
     (void)state;
+    static const other_order others[] = {
+        {{.batch_size = 5},
+         "50 samples in 7 batches of 8, shuffle=True; this fit has 50 in 10 of 5"},
+        {{.batch_size = RUN_BATCH, .steps_per_epoch = 6},
+         "this fit has 50 in 6 of 8, shuffle=True"},
+        {{.batch_size = RUN_BATCH, .shuffle = "batch"}, "in 7 of 8, shuffle=batch"},
+        {{.batch_size = RUN_BATCH, .validation_split = 0.1}, "this fit has 45 in 6 of 8"}};
     char path[512];
     float x[RUN_SAMPLES * RUN_FEATURES];
     int32_t y[RUN_SAMPLES];
@@ -370,10 +362,13 @@ static void test_other_batches_cannot_go_on_within_an_epoch(void **state)
     strata_context *ctx = run_open(NULL);
     strata_model *model = run_model(ctx, "Adam(0.01)");
     strata_dataset *data = run_data(ctx, x, y);
-    assert_all(strata_fit(model, data, .batch_size = 5, .verbose = "0", .resume = path) == NULL);
-    assert_all_error(ctx, STRATA_INVALID,
-                     "50 samples in batches of 8; this fit has 50 in batches "
-                     "of 5");
+    for (size_t i = 0; i < TEST_COUNT(others); i++) {
+        strata_fit_options options = others[i].options;
+        options.verbose = "0";
+        options.resume = path;
+        assert_all(strata_fit_from(model, data, &options) == NULL);
+        assert_all_error(ctx, STRATA_INVALID, others[i].words);
+    }
     run_close(ctx);
 }
 
@@ -399,7 +394,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_log_has_no_row_twice),
         cmocka_unit_test(test_checkpoints_of_others_are_refused),
         cmocka_unit_test(test_a_damaged_checkpoint_is_refused),
-        cmocka_unit_test(test_other_batches_cannot_go_on_within_an_epoch),
+        cmocka_unit_test(test_another_order_cannot_go_on_within_an_epoch),
         cmocka_unit_test(test_only_compiled_models_have_checkpoints),
     };
     return test_main(argc, argv, tests, TEST_COUNT(tests));

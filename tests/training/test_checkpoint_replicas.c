@@ -65,15 +65,37 @@ static int replica_of(const strata_context *ctx)
 
 /* --- copies --- */
 
+static void set_copies(const strata_context *ctx, strata_variable *const *weights, float first)
+{
+    for (int w = 0; w < 2; w++) {
+        for (int e = 0; e < 6; e++)
+            ((float *)weights[w]->value->data)[e] = first + (float)(10 * replica_of(ctx) + e + w);
+    }
+}
+
+static void check_copies(const strata_context *ctx, strata_variable *const *weights, double first,
+                         bool same, int replicas)
+{
+    double mean = first + 10 * (replicas - 1) / 2.0;
+    for (int w = 0; w < 2; w++) {
+        float whole[6];
+        const float *own = weights[w]->value->data;
+        strata_cross_read(weights[w], whole);
+        for (int e = 0; e < 6; e++) {
+            double one = mean + e + w;
+            assert_all_near(whole[e], w == 0 ? replicas * one : one, 1e-5 * (1 + whole[e]));
+            if (same)
+                assert_all_near(own[e], first + 10 * replica_of(ctx) + e + w, 0);
+        }
+    }
+}
+
 static void save_copies(const char *mesh, const char *path)
 {
     strata_context *ctx = run_open(mesh);
     strata_variable *weights[3];
     strata_model *model = tally_model(ctx, weights);
-    for (int w = 0; w < 2; w++) {
-        for (int e = 0; e < 6; e++)
-            ((float *)weights[w]->value->data)[e] = (float)(10 * replica_of(ctx) + e + w);
-    }
+    set_copies(ctx, weights, 0);
     strata_cross_assign(weights[2], &(int32_t){12345});
     strata_checkpoint_save(model, path);
     assert_all_ok(ctx);
@@ -87,38 +109,57 @@ static void load_copies(const char *mesh, const char *path, bool same, int repli
     strata_model *model = tally_model(ctx, weights);
     strata_checkpoint_load(model, path);
     assert_all_ok(ctx);
-    double mean = 10 * (replicas - 1) / 2.0;
-    for (int w = 0; w < 2; w++) {
-        float whole[6];
-        const float *own = weights[w]->value->data;
-        strata_cross_read(weights[w], whole);
-        for (int e = 0; e < 6; e++) {
-            double one = mean + e + w;
-            assert_all_near(whole[e], w == 0 ? replicas * one : one, 1e-5 * (1 + whole[e]));
-            if (same)
-                assert_all_near(own[e], 10 * replica_of(ctx) + e + w, 0);
-        }
-    }
+    check_copies(ctx, weights, 0, same, replicas);
     int32_t count;
     strata_cross_read(weights[2], &count);
     assert_all_int_equal(count, 12345);
     run_close(ctx);
 }
 
-/* The same mesh takes each copy up, another one what they come to. */
-static void test_copies_of_weights(void **state)
+/* --- copies that were set aside --- */
+
+static strata__hooks stopping_hooks(strata_model *model)
 {
-    (void)state;
-    char path[512], from[64];
-    snprintf(path, sizeof path, "%s", test_path("copies.h5"));
-    for (int i = 0; test_mesh(i); i++) {
-        snprintf(from, sizeof from, "%s", test_mesh(i));
-        save_copies(from, path);
-        int data, rows, cols;
-        assert_int_equal(sscanf(from, "data=%d,rows=%d,cols=%d", &data, &rows, &cols), 3);
-        for (int to = 0; test_mesh(to); to++)
-            load_copies(test_mesh(to), path, to == i, data * rows);
-    }
+    strata__hooks hooks;
+    strata_callback *stopping = strata_callback_from_text(
+        model->ctx, "EarlyStopping(monitor='loss', restore_best_weights=True)");
+    assert_all_ok(model->ctx);
+    strata__hooks_take(&hooks, model, (strata_callback *[STRATA_MAX_CALLBACKS]){stopping});
+    return hooks;
+}
+
+/* Set aside are copies from 100 on, the weights are others then. */
+static void save_aside(const char *mesh, const char *path)
+{
+    strata_context *ctx = run_open(mesh);
+    strata_variable *weights[3];
+    strata_model *model = tally_model(ctx, weights);
+    strata__hooks hooks = stopping_hooks(model);
+    set_copies(ctx, weights, 100);
+    strata__kept_weights_take(strata__kept_of(&hooks, 0), model);
+    set_copies(ctx, weights, 3);
+    model->trainer->hooks = &hooks;
+    strata_checkpoint_save(model, path);
+    assert_all_ok(ctx);
+    model->trainer->hooks = NULL;
+    run_close(ctx);
+}
+
+static void load_aside(const char *mesh, const char *path, bool same, int replicas)
+{
+    strata_context *ctx = run_open(mesh);
+    strata_variable *weights[3];
+    strata_model *model = tally_model(ctx, weights);
+    strata__hooks hooks = stopping_hooks(model);
+    int epoch = 0;
+    strata_checkpoint_load(model, path);
+    assert_all_ok(ctx);
+    check_copies(ctx, weights, 3, same, replicas);
+    assert_all_int_equal(strata__resume_take(model->trainer, &hooks, &epoch), STRATA_OK);
+    check_copies(ctx, weights, 3, same, replicas);
+    strata__kept_weights_put_back(strata__kept_of(&hooks, 0));
+    check_copies(ctx, weights, 100, same, replicas);
+    run_close(ctx);
 }
 
 /* --- sums --- */
@@ -140,7 +181,7 @@ static void save_sums(const char *mesh, const char *path)
         trainer->logged[i]->count = 1 + replica_of(ctx);
     }
     trainer->step = 3;
-    trainer->samples = trainer->batch_size = 5;
+    trainer->order.samples = trainer->order.batch_size = 5;
     strata_checkpoint_save(model, path);
     assert_all_ok(ctx);
     run_close(ctx);
@@ -155,7 +196,7 @@ static void load_sums(const char *mesh, const char *path, bool same, int replica
     strata__hooks hooks = {.model = model};
     int epoch = 7;
     strata_checkpoint_load(model, path);
-    trainer->samples = trainer->batch_size = 5;
+    trainer->order.samples = trainer->order.batch_size = 5;
     assert_all_int_equal(strata__resume_take(trainer, &hooks, &epoch), STRATA_OK);
     assert_all_int_equal(epoch, 0);
     assert_all_int_equal(trainer->step, 3);
@@ -173,19 +214,44 @@ static void load_sums(const char *mesh, const char *path, bool same, int replica
     run_close(ctx);
 }
 
-static void test_sums_of_an_epoch(void **state)
+/* --- from every mesh to every mesh --- */
+
+typedef struct way {
+    void (*save)(const char *mesh, const char *path);
+    void (*load)(const char *mesh, const char *path, bool same, int replicas);
+} way;
+
+static void check_pairs(const way *way)
 {
-    (void)state;
     char path[512], from[64];
-    snprintf(path, sizeof path, "%s", test_path("sums.h5"));
+    snprintf(path, sizeof path, "%s", test_path("pairs.h5"));
     for (int i = 0; test_mesh(i); i++) {
         snprintf(from, sizeof from, "%s", test_mesh(i));
-        save_sums(from, path);
+        way->save(from, path);
         int data, rows, cols;
         assert_int_equal(sscanf(from, "data=%d,rows=%d,cols=%d", &data, &rows, &cols), 3);
         for (int to = 0; test_mesh(to); to++)
-            load_sums(test_mesh(to), path, to == i, data * rows);
+            way->load(test_mesh(to), path, to == i, data * rows);
     }
+}
+
+/* The same mesh takes each copy up, another one what they come to. */
+static void test_copies_of_weights(void **state)
+{
+    (void)state;
+    check_pairs(&(way){save_copies, load_copies});
+}
+
+static void test_copies_that_were_set_aside(void **state)
+{
+    (void)state;
+    check_pairs(&(way){save_aside, load_aside});
+}
+
+static void test_sums_of_an_epoch(void **state)
+{
+    (void)state;
+    check_pairs(&(way){save_sums, load_sums});
 }
 
 /* Compiled with other metrics, the epoch cannot go on; between epochs it may. */
@@ -203,7 +269,7 @@ static void test_sums_of_other_metrics(void **state)
     strata_compile(model, .optimizer = "sgd", .loss = "mse");
     strata_checkpoint_load(model, path);
     assert_all_ok(ctx);
-    model->trainer->samples = model->trainer->batch_size = 5;
+    model->trainer->order.samples = model->trainer->order.batch_size = 5;
     strata__resume_take(model->trainer, &hooks, &epoch);
     assert_all_error(ctx, STRATA_INVALID, "other metrics");
     run_close(ctx);
@@ -213,6 +279,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_copies_of_weights),
+        cmocka_unit_test(test_copies_that_were_set_aside),
         cmocka_unit_test(test_sums_of_an_epoch),
         cmocka_unit_test(test_sums_of_other_metrics),
     };

@@ -14,24 +14,6 @@ static const strata_field fields[] = {
     STRATA_LAYER_ACTIVITY_FIELD(config),
 };
 
-typedef struct state {
-    uint64_t calls; /* draws so far, as in Keras's SeedGenerator: a shared layer draws anew at each
-                       call */
-    uint64_t step;  /* training step they belong to */
-} state;
-
-/* Masks are numbered by (step, call within the step), so that they do not depend on how often
- * predict was called in between. */
-static uint64_t draw_number(strata_layer *layer)
-{
-    state *self = layer->state;
-    if (self->step != layer->ctx->step) {
-        self->step = layer->ctx->step;
-        self->calls = 0;
-    }
-    return (self->step << 16) + self->calls++;
-}
-
 static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
     const config *c = layer->config;
@@ -39,7 +21,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
     if (!call->training || c->rate == 0 || x->symbolic)
         return x;
     strata__key key = {.seed = c->seed == STRATA_NONE ? layer->ctx->seed : (uint64_t)c->seed,
-                       .stream = strata__stream(layer->path, draw_number(layer))};
+                       .stream = strata__layer_draw(layer)};
     return strata__dropout(x, c->rate, c->noise_shape.rank < 0 ? NULL : &c->noise_shape, key);
 }
 
@@ -49,7 +31,6 @@ const strata_layer_class strata_dropout_class = {
     .defaults = &defaults,
     .fields = fields,
     .field_count = sizeof fields / sizeof *fields,
-    .state_size = sizeof(state),
     .features = STRATA_FEATURES_LOCAL,
     .passes_mask = true,
     .call = call,
