@@ -156,3 +156,80 @@ void strata__elements_share(strata_dtype dtype, void *elements, int64_t count, i
 {
     divide(dtype, elements, count, replicas, index);
 }
+
+static double scatter_real(strata_scatter operation, double x, double by)
+{
+    switch (operation) {
+    case STRATA_SCATTER_ADD:
+        return x + by;
+    case STRATA_SCATTER_SUB:
+        return x - by;
+    case STRATA_SCATTER_MUL:
+        return x * by;
+    case STRATA_SCATTER_DIV:
+        return x / by;
+    case STRATA_SCATTER_MIN:
+        return by < x ? by : x;
+    case STRATA_SCATTER_MAX:
+        return by > x ? by : x;
+    case STRATA_SCATTER_UPDATE:
+        return by;
+    }
+    return x;
+}
+
+/* The quotient −(−2⁶³) does not fit and wraps around too. */
+static int64_t divide_whole(int64_t x, int64_t by)
+{
+    if (by == 0)
+        return 0;
+    return by == -1 ? (int64_t)(0 - (uint64_t)x) : x / by;
+}
+
+static int64_t scatter_whole(strata_scatter operation, int64_t x, int64_t by)
+{
+    switch (operation) {
+    case STRATA_SCATTER_ADD:
+        return (int64_t)((uint64_t)x + (uint64_t)by);
+    case STRATA_SCATTER_SUB:
+        return (int64_t)((uint64_t)x - (uint64_t)by);
+    case STRATA_SCATTER_MUL:
+        return (int64_t)((uint64_t)x * (uint64_t)by);
+    case STRATA_SCATTER_DIV:
+        return divide_whole(x, by);
+    case STRATA_SCATTER_MIN:
+        return by < x ? by : x;
+    case STRATA_SCATTER_MAX:
+        return by > x ? by : x;
+    case STRATA_SCATTER_UPDATE:
+        return by;
+    }
+    return x;
+}
+
+void strata__element_scatter(strata_dtype dtype, strata_scatter operation, void *element,
+                             const void *by)
+{
+    switch (dtype) {
+    case STRATA_FLOAT32:
+        *(float *)element = (float)scatter_real(operation, *(float *)element, *(const float *)by);
+        break;
+    case STRATA_FLOAT64:
+        *(double *)element = scatter_real(operation, *(double *)element, *(const double *)by);
+        break;
+    case STRATA_INT32:
+        *(int32_t *)element =
+            (int32_t)scatter_whole(operation, *(int32_t *)element, *(const int32_t *)by);
+        break;
+    case STRATA_INT64:
+        *(int64_t *)element = scatter_whole(operation, *(int64_t *)element, *(const int64_t *)by);
+        break;
+    case STRATA_UINT8:
+        *(uint8_t *)element =
+            (uint8_t)scatter_whole(operation, *(uint8_t *)element, *(const uint8_t *)by);
+        break;
+    case STRATA_BOOL:
+        *(bool *)element = *(const bool *)by;
+        break;
+    }
+}

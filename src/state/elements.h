@@ -3,7 +3,7 @@
 #ifndef STRATA_STATE_ELEMENTS_H
 #define STRATA_STATE_ELEMENTS_H
 
-#include <strata/types.h>
+#include <strata/variable.h>
 
 bool strata__dtype_is_real(strata_dtype dtype);
 
@@ -15,8 +15,16 @@ void strata__elements_from_floats(strata_dtype dtype, void *elements, const floa
                                   int64_t count);
 
 /* elements ± from; not for bool. */
-void strata__elements_add(strata_dtype dtype, void *elements, const void *from, int64_t count);
-void strata__elements_subtract(strata_dtype dtype, void *elements, const void *from, int64_t count);
+typedef void strata__elements_update(strata_dtype dtype, void *elements, const void *from,
+                                     int64_t count);
+strata__elements_update strata__elements_add, strata__elements_subtract;
+
+/*
+ * element = what the operation makes of it and `by`, one of each. Whole numbers wrap around, are
+ * divided towards 0, and by 0 give 0, as NumPy's do. A bool can only be updated.
+ */
+void strata__element_scatter(strata_dtype dtype, strata_scatter operation, void *element,
+                             const void *by);
 
 /* Divided by a count; whole numbers towards 0, a bool stays. */
 void strata__elements_divide(strata_dtype dtype, void *elements, int64_t count, int divisor);

@@ -46,11 +46,6 @@ strata_aggregation strata_variable_aggregation(const strata_variable *variable)
     return variable->aggregation;
 }
 
-strata_tensor *strata_variable_value(strata_variable *variable)
-{
-    return variable ? variable->value : NULL;
-}
-
 int strata__variable_replicas(const strata_variable *variable)
 {
     return variable->ctx->mesh->groups[variable->replicas].size;

@@ -57,6 +57,7 @@ struct strata_variable {
     strata__arena *arena; /* while packed: value and sink lie in the arena */
     int64_t offset;       /* element of the arena */
     int pack_index;       /* in the pack's list, while packed */
+    bool updating;        /* inside strata_cross_update(): replica operations are local */
 };
 
 /* Collective on the mesh: all ranks make the same variables in the same order. Errors name the

@@ -70,7 +70,7 @@ static void test_properties(void **state)
     assert_all_int_equal(strata_variable_aggregation(first), STRATA_AGGREGATION_MEAN);
     assert_all(strata_variable_trainable(first) && strata_variable_value(first)->wants_gradient);
     assert_all(!strata_variable_trainable(second) &&
-               !strata_variable_value(second)->wants_gradient);
+               !second->value->wants_gradient);
     assert_all_int_equal(strata_variable_shape(second).rank, 0);
     assert_all(ctx->variables == second && second->next == first);
     strata__variable_free(first);
