@@ -8,6 +8,7 @@
 #include <strata/data.h>
 #include <strata/layer.h>
 #include <strata/layers/activation.h>
+#include <strata/layers/attention.h>
 #include <strata/layers/convolutional.h>
 #include <strata/layers/core.h>
 #include <strata/layers/merging.h>

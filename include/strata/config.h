@@ -11,13 +11,15 @@ extern "C" {
 
 /** Type of a configuration member; found from the member itself by STRATA_FIELD(). */
 typedef enum strata_field_type {
-    STRATA_FIELD_BOOL,  /**< bool */
-    STRATA_FIELD_INT,   /**< int64_t; STRATA_NONE is null */
-    STRATA_FIELD_REAL,  /**< double; NaN is null */
-    STRATA_FIELD_TEXT,  /**< const char *; NULL is null */
-    STRATA_FIELD_INTS,  /**< int64_t[n]: one number stands for all; 0 repeats the entry before */
-    STRATA_FIELD_SHAPE, /**< strata_shape: rank -1 is null, a STRATA_NONE entry is null */
-    STRATA_FIELD_HANDLE /**< a pointer that no file holds: a function, user data; skipped in JSON */
+    STRATA_FIELD_BOOL,   /**< bool */
+    STRATA_FIELD_INT,    /**< int64_t; STRATA_NONE is null */
+    STRATA_FIELD_REAL,   /**< double; NaN is null */
+    STRATA_FIELD_TEXT,   /**< const char *; NULL is null */
+    STRATA_FIELD_INTS,   /**< int64_t[n]: one number stands for all; 0 repeats the entry before */
+    STRATA_FIELD_SHAPE,  /**< strata_shape: rank -1 is null, a STRATA_NONE entry is null */
+    STRATA_FIELD_HANDLE, /**< a pointer that no file holds: a function, user data; skipped in JSON
+                          */
+    STRATA_FIELD_TENSOR /**< strata_tensor *: an argument of a call; the graph holds it, not JSON */
 } strata_field_type;
 
 struct strata__family;
@@ -54,6 +56,7 @@ typedef struct strata_field {
         int64_t(*)[2]: STRATA_FIELD_INTS,                                                          \
         int64_t(*)[3]: STRATA_FIELD_INTS,                                                          \
         strata_shape *: STRATA_FIELD_SHAPE,                                                        \
+        strata_tensor **: STRATA_FIELD_TENSOR,                                                     \
         default: STRATA_FIELD_HANDLE)
 
 /** A row of a field table: STRATA_FIELD(my_config, units, .required = true, .min = 1, .help = "…").

@@ -32,6 +32,7 @@ typedef struct strata_call {
     int count;                     /**< inputs */
     strata_tensor *const *inputs;
     bool training;
+    const void *arguments; /**< of the class's arguments_size, never NULL then */
 } strata_call;
 
 /**
@@ -49,7 +50,14 @@ typedef struct strata_layer_class {
     size_t state_size; /**< private data of an instance, zeroed before `create` */
     int min_inputs, max_inputs; /**< 0, 0: exactly one; max_inputs −1: any number */
     bool takes_list; /**< is called on a list, also of one: strata_layer_call_list(), as merging layers are */
+    const char *input_names; /**< "query|value|key": Keras's names of several inputs that are no list; NULL: none */
     int output_count;           /**< 0: one */
+    size_t arguments_size; /**< further arguments of `call`: a struct with a table, as the configuration is; 0: none */
+    const void *argument_defaults;
+    const strata_field *arguments; /**< a member of type strata_tensor * is an input of the graph that may be NULL */
+    int argument_count;
+    /** How many outputs a call with these arguments has. Optional: output_count. */
+    int (*count_outputs)(const void *arguments);
     strata_features features;
     bool passes_mask;  /**< the mask of the first input is passed on (unless compute_mask says otherwise) */
     bool uses_mask;    /**< the mask is used up: no warning */
@@ -127,6 +135,9 @@ STRATA_EXPORT strata_tensor *strata_layer_call_list(strata_layer *layer, strata_
 /** As above with every argument; `outputs` gets the class's output_count tensors. training: 1, 0, −1: as the enclosing call. */
 STRATA_EXPORT strata_status strata_layer_call_many(strata_layer *layer, int count, strata_tensor *const *inputs,
                                                    int training, strata_tensor **outputs);
+/** As above with the class's arguments struct (layers/attention.h has one; NULL: its defaults), copied by a symbolic call. */
+STRATA_EXPORT strata_status strata_layer_call_with(strata_layer *layer, const void *arguments, int count,
+                                                   strata_tensor *const *inputs, int training, strata_tensor **outputs);
 /** New layer, called at once; what the constructor macros use. */
 STRATA_EXPORT strata_tensor *strata_layer_apply(const strata_layer_class *cls, const void *config, int count,
                                                 strata_tensor *const *inputs);

@@ -19,7 +19,7 @@ typedef struct field_type {
     json_t *(*to_json)(const strata__row *row, const void *member);
 } field_type;
 
-enum { TYPES = STRATA_FIELD_HANDLE + 1 };
+enum { TYPES = STRATA_FIELD_TENSOR + 1 };
 
 static const field_type types[TYPES];
 
@@ -116,7 +116,7 @@ static strata_status refuse(const strata__row *row, const json_t *json)
 
 strata_status strata__field_missing(const strata__row *row)
 {
-    char *wanted = row->field->type == STRATA_FIELD_HANDLE ? NULL : describe(row);
+    char *wanted = strata__field_in_json(row->field) ? describe(row) : NULL;
     strata__fail(row->ctx, STRATA_INVALID, "%s: the required argument %s is missing; give %s",
                  row->owner, row->field->name, wanted ? wanted : "one");
     strata__free(row->ctx, wanted);
@@ -476,6 +476,7 @@ static const field_type types[TYPES] = {
     [STRATA_FIELD_SHAPE] = {"a list of at most 8 sizes", shape_is_null, shape_set_null, shape_read,
                             shape_valid, shape_to_json},
     [STRATA_FIELD_HANDLE] = {0},
+    [STRATA_FIELD_TENSOR] = {0},
 };
 
 strata_status strata__field_read(const strata__row *row, const json_t *json, void *member)

@@ -21,7 +21,13 @@ strata_status strata__field_read(const strata__row *row, const json_t *json, voi
  * table. */
 strata_status strata__field_check(const strata__row *row, void *member);
 
-/* The member as get_config writes it; NULL for a handle, or after an error. */
+/* Handles and tensors are in no file. */
+static inline bool strata__field_in_json(const strata_field *field)
+{
+    return field->type != STRATA_FIELD_HANDLE && field->type != STRATA_FIELD_TENSOR;
+}
+
+/* The member as get_config writes it; NULL for one that is in no file, or after an error. */
 json_t *strata__field_to_json(const strata__row *row, const void *member);
 
 /* STRATA_INVALID: a required member was not given. */

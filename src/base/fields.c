@@ -89,8 +89,7 @@ strata_status strata__config_copy(strata_context *ctx, const strata__class *clas
 static int field_index(const strata__class *class, const char *name)
 {
     for (int i = 0; i < class->field_count; i++) {
-        if (class->fields[i].type != STRATA_FIELD_HANDLE &&
-            strcmp(class->fields[i].name, name) == 0)
+        if (strata__field_in_json(&class->fields[i]) && strcmp(class->fields[i].name, name) == 0)
             return i;
     }
     return -1;
@@ -121,7 +120,7 @@ static strata_status check_required(strata_context *ctx, const strata__class *cl
 {
     for (int i = 0; i < class->field_count; i++) {
         strata__row row = row_of(ctx, class, i, owner);
-        if (row.field->required && row.field->type != STRATA_FIELD_HANDLE &&
+        if (row.field->required && strata__field_in_json(row.field) &&
             !json_object_get(json, row.field->name))
             return strata__field_missing(&row);
     }

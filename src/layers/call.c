@@ -105,7 +105,7 @@ static void clear_losses(void *user, strata_layer *layer)
 /* --- outputs --- */
 
 /* Σ over outputs of reg(output) / batch size, as an added loss: one value a sample. */
-static strata_status regularize_activity(strata_layer *layer, int count, strata_tensor **outputs)
+strata_status strata__regularize_activity(strata_layer *layer, int count, strata_tensor **outputs)
 {
     if (!layer->activity_regularizer.class)
         return STRATA_OK;
@@ -192,22 +192,44 @@ static strata_status own_outputs(int count, strata_tensor *const *inputs, int ou
     return STRATA_OK;
 }
 
-static void record_call(strata_layer *layer, int count, strata_tensor *const *inputs, int training,
-                        int output_count, strata_tensor **outputs)
+/* A struct of the class's arguments: a copy of the given one, or the defaults. NULL: the class has
+ * none. */
+static void *copy_arguments(const strata_layer *layer, const void *arguments)
+{
+    const strata_layer_class *class = layer->class;
+    void *copy = class->arguments_size ? strata__alloc(layer->ctx, class->arguments_size) : NULL;
+    if (copy)
+        memcpy(copy, arguments ? arguments : class->argument_defaults, class->arguments_size);
+    return copy;
+}
+
+/* What a call is given. */
+typedef struct given {
+    int count, positional; /* tensors, and how many of them are inputs: those of arguments follow */
+    strata_tensor *const *tensors;
+    const void *arguments; /* NULL: the defaults */
+    int training;          /* 1, 0, −1: as the enclosing call */
+} given;
+
+static void record_call(strata_layer *layer, const given *g, int output_count,
+                        strata_tensor **outputs)
 {
     strata_context *ctx = layer->ctx;
     strata__graph_call *made = strata__calloc(ctx, 1, sizeof *made);
-    if (!made || own_outputs(count, inputs, output_count, outputs) != STRATA_OK) {
+    if (!made || own_outputs(g->count, g->tensors, output_count, outputs) != STRATA_OK) {
         strata__free(ctx, made);
         return;
     }
-    *made = (strata__graph_call){.layer = layer,
-                                 .index = layer->calls.count,
-                                 .training = training,
-                                 .input_count = count,
-                                 .output_count = output_count,
-                                 .inputs = kept_copy(ctx, count, inputs),
-                                 .outputs = kept_copy(ctx, output_count, outputs)};
+    *made =
+        (strata__graph_call){.layer = layer,
+                             .index = layer->calls.count,
+                             .training = g->training,
+                             .arguments = g->arguments ? copy_arguments(layer, g->arguments) : NULL,
+                             .positional = g->positional,
+                             .input_count = g->count,
+                             .output_count = output_count,
+                             .inputs = kept_copy(ctx, g->count, g->tensors),
+                             .outputs = kept_copy(ctx, output_count, outputs)};
     for (int i = 0; i < output_count; i++) {
         outputs[i]->origin = made;
         outputs[i]->origin_index = i;
@@ -246,58 +268,105 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
     return status;
 }
 
-static strata_status call_with(strata_layer *layer, int count, strata_tensor **inputs, int training,
-                               strata_tensor **outputs)
+/* `tensors` is the caller's to change, as is the struct of arguments that refers to them. */
+static strata_status call_with(strata_layer *layer, const given *g, strata_tensor **tensors,
+                               void *arguments, strata_tensor **outputs)
 {
     strata_context *ctx = layer->ctx;
-    int output_count = layer->output_count;
+    int count = g->positional, output_count = strata__call_outputs(layer, arguments);
     STRATA_TRY(check_count(layer, count));
-    STRATA_TRY(strata__input_spec_check(layer, count, inputs));
-    STRATA_TRY(build_for(layer, count, inputs));
-    STRATA_TRY(strata__input_spec_check(layer, count, inputs));
+    STRATA_TRY(strata__input_spec_check(layer, count, tensors));
+    STRATA_TRY(build_for(layer, count, tensors));
+    STRATA_TRY(strata__input_spec_check(layer, count, tensors));
     if (ctx->nesting == 0)
         strata__layer_walk(layer, clear_losses, NULL);
-    arrange_features(layer, count, inputs);
-    strata_call call = {
-        .count = count, .inputs = inputs, .training = training < 0 ? ctx->training : training == 1};
+    arrange_features(layer, g->count, tensors);
+    strata__argument_replace(layer->class, arguments, tensors + count);
+    strata_call call = {.count = count,
+                        .inputs = tensors,
+                        .training = g->training < 0 ? ctx->training : g->training == 1,
+                        .arguments = arguments};
     STRATA_TRY(ctx->status);
     STRATA_TRY(compute(layer, &call, output_count, outputs));
-    STRATA_TRY(regularize_activity(layer, output_count, outputs));
+    STRATA_TRY(strata__regularize_activity(layer, output_count, outputs));
     attach_masks(layer, &call, output_count, outputs);
     return ctx->status;
+}
+
+static strata_status call_in_scope(strata_layer *layer, const given *g, bool symbolic,
+                                   strata_tensor **tensors, void *arguments,
+                                   strata_tensor **outputs)
+{
+    strata_context *ctx = layer->ctx;
+    if (!symbolic || ctx->nesting > 0)
+        return call_with(layer, g, tensors, arguments, outputs);
+    strata_scope_begin(ctx);
+    strata_status status = call_with(layer, g, tensors, arguments, outputs);
+    if (status == STRATA_OK)
+        record_call(layer, g, strata__call_outputs(layer, arguments), outputs);
+    strata_scope_end(ctx);
+    return status == STRATA_OK ? ctx->status : status;
+}
+
+static strata_status run(strata_layer *layer, const given *g, strata_tensor **outputs)
+{
+    strata_context *ctx = layer->ctx;
+    bool symbolic = false;
+    for (int i = 0; i < g->count; i++) {
+        if (!g->tensors[i])
+            return STRATA_INVALID;
+        symbolic |= g->tensors[i]->symbolic;
+    }
+    STRATA_TRY(ctx->status);
+    strata_tensor **tensors = strata__alloc(ctx, (size_t)(g->count + 1) * sizeof *tensors);
+    void *arguments = copy_arguments(layer, g->arguments);
+    strata_status status = STRATA_NO_MEMORY;
+    if (tensors && (arguments || !layer->class->arguments_size)) {
+        memcpy(tensors, g->tensors, (size_t)g->count * sizeof *tensors);
+        status = call_in_scope(layer, g, symbolic, tensors, arguments, outputs);
+    }
+    strata__free(ctx, arguments);
+    strata__free(ctx, tensors);
+    return status;
+}
+
+strata_status strata__graph_call_run(const strata__graph_call *call, strata_tensor *const *inputs,
+                                     strata_tensor **outputs)
+{
+    return run(call->layer,
+               &(given){.count = call->input_count,
+                        .positional = call->positional,
+                        .tensors = inputs,
+                        .arguments = call->arguments,
+                        .training = call->training},
+               outputs);
+}
+
+strata_status strata_layer_call_with(strata_layer *layer, const void *arguments, int count,
+                                     strata_tensor *const *inputs, int training,
+                                     strata_tensor **outputs)
+{
+    if (!layer)
+        return STRATA_INVALID;
+    given g = {.count = count + strata__argument_tensors(layer->class, arguments, NULL),
+               .positional = count,
+               .arguments = arguments,
+               .training = training};
+    strata_tensor **tensors = strata__alloc(layer->ctx, (size_t)(g.count + 1) * sizeof *tensors);
+    if (!tensors)
+        return STRATA_NO_MEMORY;
+    memcpy(tensors, inputs, (size_t)count * sizeof *tensors);
+    strata__argument_tensors(layer->class, arguments, tensors + count);
+    g.tensors = tensors;
+    strata_status status = run(layer, &g, outputs);
+    strata__free(layer->ctx, tensors);
+    return status;
 }
 
 strata_status strata_layer_call_many(strata_layer *layer, int count, strata_tensor *const *inputs,
                                      int training, strata_tensor **outputs)
 {
-    if (!layer)
-        return STRATA_INVALID;
-    strata_context *ctx = layer->ctx;
-    bool symbolic = false;
-    for (int i = 0; i < count; i++) {
-        if (!inputs[i])
-            return STRATA_INVALID;
-        symbolic |= inputs[i]->symbolic;
-    }
-    if (ctx->status != STRATA_OK)
-        return ctx->status;
-    strata_tensor **arranged = strata__alloc(ctx, (size_t)(count + 1) * sizeof *arranged);
-    if (!arranged)
-        return STRATA_NO_MEMORY;
-    memcpy(arranged, inputs, (size_t)count * sizeof *arranged);
-    bool outermost_symbolic = symbolic && ctx->nesting == 0;
-    if (outermost_symbolic)
-        strata_scope_begin(ctx);
-    strata_status status = call_with(layer, count, arranged, training, outputs);
-    if (outermost_symbolic) {
-        if (status == STRATA_OK)
-            record_call(layer, count, inputs, training, layer->output_count, outputs);
-        strata_scope_end(ctx);
-        if (status == STRATA_OK)
-            status = ctx->status;
-    }
-    strata__free(ctx, arranged);
-    return status;
+    return strata_layer_call_with(layer, NULL, count, inputs, training, outputs);
 }
 
 strata_tensor *strata_layer_call(strata_layer *layer, strata_tensor *input)

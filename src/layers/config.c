@@ -191,9 +191,26 @@ json_t *strata__shape_json(const strata_shape *shape)
     return list;
 }
 
-/* One input: its shape; several: a list of shapes. */
+/* Shapes by the names of the inputs: {"query_shape": …, "value_shape": …}. */
+static json_t *named_shapes(const strata_layer *layer)
+{
+    json_t *shapes = json_object();
+    const char *name = layer->class->input_names;
+    for (int i = 0; i < layer->build_count && name; i++) {
+        char key[64];
+        size_t length = strcspn(name, "|");
+        snprintf(key, sizeof key, "%.*s_shape", (int)length, name);
+        json_object_set_new(shapes, key, strata__shape_json(&layer->build_shapes[i]));
+        name = name[length] ? name + length + 1 : NULL;
+    }
+    return shapes;
+}
+
+/* One input: its shape; several: a list of shapes, or shapes by name. */
 static json_t *build_config(const strata_layer *layer)
 {
+    if (layer->class->input_names)
+        return json_pack("{s:o}", "shapes_dict", named_shapes(layer));
     if (layer->build_count == 1 && !layer->class->takes_list)
         return json_pack("{s:o}", "input_shape", strata__shape_json(&layer->build_shapes[0]));
     json_t *shapes = json_array();

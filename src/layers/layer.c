@@ -134,6 +134,7 @@ static void graph_call_free(strata_context *ctx, strata__graph_call *call)
     }
     strata__free(ctx, call->inputs);
     strata__free(ctx, call->outputs);
+    strata__free(ctx, call->arguments);
     strata__free(ctx, call);
 }
 

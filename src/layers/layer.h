@@ -27,8 +27,10 @@ void strata__list_free(strata_context *ctx, strata__list *list);
 /* One symbolic call: a node of the graph. Owned by the layer; its tensors are kept for it. */
 typedef struct strata__graph_call {
     strata_layer *layer;
-    int index;    /* how many calls of the layer came before */
-    int training; /* the explicit argument: 1, 0 or −1 */
+    int index;       /* how many calls of the layer came before */
+    int training;    /* the explicit argument: 1, 0 or −1 */
+    void *arguments; /* of the class's arguments_size; NULL: the defaults */
+    int positional;  /* the first of the inputs; those of the arguments come after them */
     int input_count, output_count;
     strata_tensor **inputs, **outputs;
     /* While a model is put together: */
@@ -111,6 +113,24 @@ json_t *strata__layer_config_json(strata_layer *layer); /* get_config; new refer
 json_t *
 strata__layer_serialize(strata_layer *layer); /* with module and class_name; new reference */
 
+/* --- arguments of calls (arguments.c) --- */
+
+/* The class as the field tables see its arguments. */
+strata__class strata__arguments_class(const strata_layer_class *class);
+/* Their tensors that are given, in table order; as many are stored and counted. tensors NULL:
+ * counted only. arguments NULL: none. */
+int strata__argument_tensors(const strata_layer_class *class, const void *arguments,
+                             strata_tensor **tensors);
+/* Puts others in the place of the tensors that are given. */
+void strata__argument_replace(const strata_layer_class *class, void *arguments,
+                              strata_tensor *const *tensors);
+/* How many outputs a call has. */
+int strata__call_outputs(const strata_layer *layer, const void *arguments);
+
+/* Makes the call of a graph anew with other tensors: one for each of its inputs. Collective. */
+strata_status strata__graph_call_run(const strata__graph_call *call, strata_tensor *const *inputs,
+                                     strata_tensor **outputs);
+
 /* In a Lambda's configuration out of a file: "function_name" for the object of a named function,
  * nothing for code. */
 void strata__lambda_name_function(json_t *config);
@@ -127,6 +147,9 @@ void strata__layers_free(strata_context *ctx);
  * the order of `weights`. */
 typedef void strata__visit(void *user, strata_layer *layer);
 void strata__layer_walk(strata_layer *layer, strata__visit *visit, void *user);
+
+/* Adds the losses of activity_regularizer on such outputs, if the layer has one. */
+strata_status strata__regularize_activity(strata_layer *layer, int count, strata_tensor **outputs);
 
 /* The two halves of strata_layer_losses(): those added in the last outermost call, those of
  * regularized trainable weights. */

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
-#include "model/model.h"
+#include "model/nodes.h"
 
 enum { MOST_LAYERS = 10000 };
 
@@ -17,39 +17,6 @@ static json_t *layer_json(strata_layer *layer)
 {
     strata_model *nested = strata__model_of(layer);
     return nested ? strata__model_serialize(nested) : strata__layer_serialize(layer);
-}
-
-static json_t *tensor_json(const strata_model *model, const strata_tensor *tensor)
-{
-    const strata__graph_call *maker = tensor->origin;
-    return json_pack("{s:s, s:{s:o, s:s, s:[s, i, i]}}", "class_name", "__keras_tensor__", "config",
-                     "shape", strata__shape_json(&tensor->shape), "dtype",
-                     strata_dtype_name(tensor->dtype), "keras_history", maker->layer->name,
-                     strata__node_index(model, maker), tensor->origin_index);
-}
-
-/* {"args": [TENSOR] or [[TENSOR, …]], "kwargs": {…}}: layers that take lists get one. */
-static json_t *node_json(const strata_model *model, const strata__graph_call *call)
-{
-    json_t *tensors = json_array();
-    for (int i = 0; i < call->input_count; i++)
-        json_array_append_new(tensors, tensor_json(model, call->inputs[i]));
-    bool listed = call->layer->class->takes_list || call->input_count > 1;
-    json_t *kwargs = json_object();
-    if (call->training >= 0)
-        json_object_set_new(kwargs, "training", json_boolean(call->training));
-    return json_pack("{s:o, s:o}", "args", listed ? json_pack("[o]", tensors) : tensors, "kwargs",
-                     kwargs);
-}
-
-static json_t *nodes_json(const strata_model *model, const strata_layer *layer)
-{
-    json_t *nodes = json_array();
-    for (int i = 0; i < layer->calls.count; i++) {
-        if (strata__is_step(model, layer->calls.items[i]))
-            json_array_append_new(nodes, node_json(model, layer->calls.items[i]));
-    }
-    return nodes;
 }
 
 static json_t *end_json(const strata_model *model, const strata_tensor *tensor)
@@ -82,7 +49,7 @@ static json_t *functional_config(strata_model *model)
         strata_layer *layer = model->layers.items[i];
         json_t *entry = layer_json(layer);
         json_object_set_new(entry, "name", json_string(layer->name));
-        json_object_set_new(entry, "inbound_nodes", nodes_json(model, layer));
+        json_object_set_new(entry, "inbound_nodes", strata__nodes_json(model, layer));
         json_array_append_new(layers, entry);
     }
     return json_pack("{s:s, s:b, s:o, s:o, s:o}", "name", model->layer->name, "trainable",
@@ -139,36 +106,6 @@ char *strata_model_to_json(strata_model *model)
 
 /* --- from JSON --- */
 
-/* A layer of the file, while the graph is put together. */
-typedef struct entry {
-    const char *name;
-    strata_layer *layer; /* NULL: an operation that computes masks; ours are derived anew */
-    const json_t *nodes;
-    size_t next_node;
-} entry;
-
-typedef struct reading {
-    strata_context *ctx;
-    const char *model; /* name, for messages */
-    int count;
-    entry *entries;
-} reading;
-
-static strata_status damaged(const reading *r, const char *what, const char *where)
-{
-    return strata__fail(r->ctx, STRATA_BAD_DATA, "configuration of model '%s': %s in layer '%s'",
-                        r->model, what, where ? where : "?");
-}
-
-static entry *entry_named(const reading *r, const char *name)
-{
-    for (int i = 0; name && i < r->count; i++) {
-        if (strcmp(r->entries[i].name, name) == 0)
-            return &r->entries[i];
-    }
-    return NULL;
-}
-
 static bool is_operation(const json_t *object)
 {
     const char *module = json_string_value(json_object_get(object, "module"));
@@ -186,7 +123,7 @@ static strata_layer *layer_from(strata_context *ctx, const json_t *object)
     return nested ? nested->layer : NULL;
 }
 
-static strata_status read_entry(reading *r, const json_t *object)
+static strata_status read_entry(strata__stored_graph *r, const json_t *object)
 {
     const json_t *config = json_object_get(object, "config");
     const char *name = json_string_value(json_object_get(object, "name"));
@@ -194,11 +131,11 @@ static strata_status read_entry(reading *r, const json_t *object)
         name = json_string_value(json_object_get(config, "name"));
     const json_t *nodes = json_object_get(object, "inbound_nodes");
     if (!name || !json_is_object(config) || (nodes && !json_is_array(nodes)))
-        return damaged(r, "no name, config or inbound_nodes", name);
-    if (entry_named(r, name))
-        return damaged(r, "a name that is used twice", name);
-    entry *e = &r->entries[r->count];
-    *e = (entry){.name = name, .nodes = nodes};
+        return strata__stored_damaged(r, "no name, config or inbound_nodes", name);
+    if (strata__stored_find(r, name))
+        return strata__stored_damaged(r, "a name that is used twice", name);
+    strata__stored_layer *e = &r->layers[r->count];
+    *e = (strata__stored_layer){.name = name, .nodes = nodes};
     if (!is_operation(object)) {
         e->layer = layer_from(r->ctx, object);
         if (!e->layer)
@@ -210,124 +147,6 @@ static strata_status read_entry(reading *r, const json_t *object)
     return r->ctx->status;
 }
 
-typedef enum found { FOUND, WAIT, BROKEN } found;
-
-/* The tensor of a keras_history [layer, node, tensor]; WAIT while that call has not been made. */
-static found tensor_at(const reading *r, const json_t *history, strata_tensor **tensor)
-{
-    const entry *e = entry_named(r, json_string_value(json_array_get(history, 0)));
-    json_int_t node = json_integer_value(json_array_get(history, 1));
-    json_int_t index = json_integer_value(json_array_get(history, 2));
-    if (e && !e->layer)
-        strata__fail(
-            r->ctx, STRATA_UNSUPPORTED,
-            "configuration of model '%s': the operation '%s' in the graph is not supported; "
-            "layers are",
-            r->model, e->name);
-    if (!e || !e->layer || node < 0 || index < 0)
-        return BROKEN;
-    if (node >= e->layer->calls.count)
-        return WAIT;
-    const strata__graph_call *call = e->layer->calls.items[node];
-    if (index >= call->output_count)
-        return BROKEN;
-    *tensor = call->outputs[index];
-    return FOUND;
-}
-
-/* Collects the tensors of `args`, lists flattened one level as Keras nests them. */
-static found collect_tensors(const reading *r, const json_t *args, int *count,
-                             strata_tensor **tensors)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach(args, i, item)
-    {
-        if (json_is_array(item)) {
-            found inner = collect_tensors(r, item, count, tensors);
-            if (inner != FOUND)
-                return inner;
-            continue;
-        }
-        const char *class = json_string_value(json_object_get(item, "class_name"));
-        if (!class || strcmp(class, "__keras_tensor__") != 0 || *count >= STRATA__MOST_INPUTS)
-            return BROKEN;
-        found one = tensor_at(r, json_object_get(json_object_get(item, "config"), "keras_history"),
-                              &tensors[*count]);
-        if (one != FOUND)
-            return one;
-        (*count)++;
-    }
-    return FOUND;
-}
-
-/* Of the keyword arguments only `training` changes what is computed; masks are derived anew. */
-static strata_status read_kwargs(const reading *r, const entry *e, const json_t *kwargs,
-                                 int *training)
-{
-    const char *key;
-    json_t *value;
-    *training = -1;
-    json_object_foreach((json_t *)(uintptr_t)kwargs, key, value)
-    {
-        if (strcmp(key, "training") == 0 && json_is_boolean(value))
-            *training = json_is_true(value);
-        else if (!json_is_null(value) && strcmp(key, "mask") != 0)
-            return strata__fail(r->ctx, STRATA_UNSUPPORTED,
-                                "configuration of model '%s': layer '%s' is called with the "
-                                "argument %s, which is not "
-                                "supported",
-                                r->model, e->name, key);
-    }
-    return STRATA_OK;
-}
-
-static found make_call(const reading *r, entry *e)
-{
-    const json_t *node = json_array_get(e->nodes, e->next_node);
-    const json_t *args = json_object_get(node, "args");
-    strata_tensor *inputs[STRATA__MOST_INPUTS], *outputs[e->layer->output_count];
-    int count = 0, training;
-    if (!json_is_array(args))
-        return BROKEN;
-    found all = collect_tensors(r, args, &count, inputs);
-    if (all != FOUND)
-        return all;
-    if (read_kwargs(r, e, json_object_get(node, "kwargs"), &training) != STRATA_OK ||
-        strata_layer_call_many(e->layer, count, inputs, training, outputs) != STRATA_OK)
-        return BROKEN;
-    e->next_node++;
-    return FOUND;
-}
-
-/* Makes every call whose inputs exist, until all are made or none can be. */
-static strata_status make_calls(reading *r)
-{
-    bool progress = true;
-    const entry *waiting = NULL;
-    while (progress) {
-        progress = false;
-        waiting = NULL;
-        for (int i = 0; i < r->count; i++) {
-            entry *e = &r->entries[i];
-            while (e->layer && e->next_node < json_array_size(e->nodes)) {
-                found made = make_call(r, e);
-                if (made == BROKEN)
-                    return r->ctx->status
-                               ? r->ctx->status
-                               : damaged(r, "a call whose inputs are not tensors of layers",
-                                         e->name);
-                if (made == WAIT) {
-                    waiting = e;
-                    break;
-                }
-                progress = true;
-            }
-        }
-    }
-    return waiting ? damaged(r, "a call that waits for itself", waiting->name) : STRATA_OK;
-}
-
 /* Inputs or outputs of a model, in Keras's order: that of the list, or that of the sorted keys. */
 typedef struct ends {
     int count;
@@ -336,19 +155,20 @@ typedef struct ends {
     strata_tensor *tensors[STRATA__MOST_INPUTS];
 } ends;
 
-static strata_status read_end(reading *r, const json_t *item, strata_tensor **tensor)
+static strata_status read_end(strata__stored_graph *r, const json_t *item, strata_tensor **tensor)
 {
     json_t *history = json_deep_copy(item);
-    const entry *e = entry_named(r, json_string_value(json_array_get(history, 0)));
+    const strata__stored_layer *e =
+        strata__stored_find(r, json_string_value(json_array_get(history, 0)));
     if (e && e->layer && e->layer->class == &strata_functional_class)
         json_array_set_new(history, 1,
                            json_integer(json_integer_value(json_array_get(history, 1)) - 1));
-    found one = tensor_at(r, history, tensor);
+    strata__found one = strata__stored_tensor(r, history, tensor);
     json_decref(history);
-    return one == FOUND ? STRATA_OK
-           : r->ctx->status
-               ? r->ctx->status
-               : damaged(r, "an input or output that is not there", e ? e->name : NULL);
+    return one == STRATA__FOUND ? STRATA_OK
+           : r->ctx->status     ? r->ctx->status
+                                : strata__stored_damaged(r, "an input or output that is not there",
+                                                     e ? e->name : NULL);
 }
 
 static int by_key(const void *a, const void *b)
@@ -367,7 +187,7 @@ static void sort_keys(const json_t *given, ends *e)
 
 /* input_layers and output_layers: [["x", 0, 0], …], a flat ["x", 0, 0], or {"key": ["x", 0, 0], …}.
  */
-static strata_status read_ends(reading *r, const json_t *given, ends *e)
+static strata_status read_ends(strata__stored_graph *r, const json_t *given, ends *e)
 {
     bool flat = json_is_string(json_array_get(given, 0));
     e->named = json_is_object(given);
@@ -397,7 +217,7 @@ static char **kept_keys(strata_context *ctx, const ends *e)
     return keys;
 }
 
-static strata_status read_layers(reading *r, const json_t *layers)
+static strata_status read_layers(strata__stored_graph *r, const json_t *layers)
 {
     size_t i;
     json_t *object;
@@ -405,16 +225,16 @@ static strata_status read_layers(reading *r, const json_t *layers)
         return strata__fail(r->ctx, STRATA_BAD_DATA,
                             "configuration of model '%s': no list of at most %d layers", r->model,
                             MOST_LAYERS);
-    r->entries = strata__calloc(r->ctx, json_array_size(layers) + 1, sizeof *r->entries);
-    if (!r->entries)
+    r->layers = strata__calloc(r->ctx, json_array_size(layers) + 1, sizeof *r->layers);
+    if (!r->layers)
         return STRATA_NO_MEMORY;
     json_array_foreach(layers, i, object) STRATA_TRY(read_entry(r, object));
-    return make_calls(r);
+    return strata__stored_calls(r);
 }
 
 static strata_model *functional_from(strata_context *ctx, const json_t *config, const char *name)
 {
-    reading r = {.ctx = ctx, .model = name};
+    strata__stored_graph r = {.ctx = ctx, .model = name};
     ends inputs, outputs;
     strata_model *model = NULL;
     if (read_layers(&r, json_object_get(config, "layers")) == STRATA_OK &&
@@ -428,7 +248,7 @@ static strata_model *functional_from(strata_context *ctx, const json_t *config, 
         model->input_keys = kept_keys(ctx, &inputs);
         model->output_keys = kept_keys(ctx, &outputs);
     }
-    strata__free(ctx, r.entries);
+    strata__free(ctx, r.layers);
     return model;
 }
 

@@ -89,8 +89,7 @@ static strata_status run_step(const strata__graph_step *step, strata_tensor **va
     strata_tensor *inputs[call->input_count], *outputs[call->output_count];
     for (int i = 0; i < call->input_count; i++)
         inputs[i] = values[step->input_slots[i]];
-    STRATA_TRY(
-        strata_layer_call_many(call->layer, call->input_count, inputs, call->training, outputs));
+    STRATA_TRY(strata__graph_call_run(call, inputs, outputs));
     for (int i = 0; i < call->output_count; i++)
         values[step->output_slots[i]] = outputs[i];
     return STRATA_OK;
