@@ -33,20 +33,11 @@ static void copy_block(float *to, int64_t to_stride, const float *from, int64_t 
         copy(to + i * to_stride, from + i * from_stride, n);
 }
 
-/* Scratch within a step: there is no way back, so a failure ends the job. */
-static void *scratch(strata_context *ctx, int64_t count, size_t size)
-{
-    void *memory = strata__alloc(ctx, (size_t)count * size);
-    if (!memory)
-        strata__abort(ctx, "collective on a matrix");
-    return memory;
-}
-
 /* counts, offsets: (group size) in floats, of `total` items of `width` floats each. Owned by the
  * caller, counts first. */
 static int *pieces_of(strata_context *ctx, const strata__group *group, int64_t total, int64_t width)
 {
-    int *counts = scratch(ctx, 2 * (int64_t)group->size, sizeof *counts);
+    int *counts = strata__scratch(ctx, 2 * (int64_t)group->size, sizeof *counts);
     if (width > 0 && total > INT_MAX / width) {
         strata__fail(ctx, STRATA_UNSUPPORTED,
                      "a matrix of %lld × %lld elements is too large for one message; use more rows "
@@ -144,7 +135,7 @@ static void gather_columns_far(strata_context *ctx, const strata__group *group, 
                                float *whole, int64_t m, int64_t n)
 {
     int *counts = pieces_of(ctx, group, n, m), *offsets = counts + group->size;
-    float *pieces = scratch(ctx, m * n, sizeof *pieces);
+    float *pieces = strata__scratch(ctx, m * n, sizeof *pieces);
     MPI_Allgatherv(piece, counts[group->rank], MPI_FLOAT, pieces, counts, offsets, MPI_FLOAT,
                    group->comm);
     for (int member = 0; member < group->size; member++) {
@@ -233,7 +224,7 @@ void strata__scatter_sum_rows(strata_context *ctx, strata__axis axis, const floa
     bool near = strata__exchange_reaches_all(group) && group->size <= ROOM;
     count_scatter(ctx, axis, near, strata__piece_of(m, group->size, group->rank).count * n, m * n);
     if (near) {
-        const float **sources = scratch(ctx, group->size, sizeof *sources);
+        const float **sources = strata__scratch(ctx, group->size, sizeof *sources);
         scatter_rows_near(group, sources, whole, piece, m, n);
         strata__free(ctx, sources);
     } else {
@@ -249,7 +240,7 @@ static void scatter_columns_far(strata_context *ctx, const strata__group *group,
                                 float *piece, int64_t m, int64_t n)
 {
     int *counts = pieces_of(ctx, group, n, m);
-    float *pieces = scratch(ctx, m * n, sizeof *pieces);
+    float *pieces = strata__scratch(ctx, m * n, sizeof *pieces);
     for (int member = 0; member < group->size; member++) {
         strata__piece columns = strata__piece_of(n, group->size, member);
         copy_block(pieces + columns.first * m, columns.count, whole + columns.first, n, m,
@@ -274,7 +265,7 @@ void strata__scatter_sum_columns(strata_context *ctx, strata__axis axis, const f
     bool near = strata__exchange_reaches_all(group) && n <= ROOM;
     count_scatter(ctx, axis, near, strata__piece_of(n, group->size, group->rank).count * m, m * n);
     if (near) {
-        const float **sources = scratch(ctx, group->size, sizeof *sources);
+        const float **sources = strata__scratch(ctx, group->size, sizeof *sources);
         scatter_columns_near(group, sources, whole, piece, m, n);
         strata__free(ctx, sources);
     } else {

@@ -80,6 +80,15 @@ void strata__abort(strata_context *ctx, const char *phase)
     abort();
 }
 
+void *strata__scratch(strata_context *ctx, int64_t count, size_t size)
+{
+    const char *layer = strata__doing_now(&ctx->activity, STRATA__LAYER);
+    void *memory = strata__alloc(ctx, (size_t)count * size);
+    if (!memory)
+        strata__abort(ctx, layer ? layer : "memory of a step");
+    return memory;
+}
+
 strata__piece strata__piece_of(int64_t count, int pieces, int index)
 {
     int64_t block = count / pieces + (count % pieces != 0);

@@ -85,6 +85,10 @@ strata_status strata__agree_on(strata_context *ctx,
  * communicator. For failures inside a step. */
 void strata__abort(strata_context *ctx, const char *phase) __attribute__((noreturn));
 
+/* Memory within a step, contents undefined, for strata__free(): there is no way back, so a failure
+ * ends the job. Local. */
+void *strata__scratch(strata_context *ctx, int64_t count, size_t size);
+
 /* Piece `index` of `count` items cut into `pieces` blocks of ceil(count / pieces): ScaLAPACK's
  * one-block-a-process rule. */
 typedef struct strata__piece {

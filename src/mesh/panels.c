@@ -16,18 +16,9 @@ void psgemm_(const char *transpose_a, const char *transpose_b, const int *m, con
              const int *b_descriptor, const float *beta, float *c, const int *ic, const int *jc,
              const int *c_descriptor);
 
-/* Scratch within a step: there is no way back, so a failure ends the job. */
-static void *scratch(strata_context *ctx, int64_t count, size_t size)
-{
-    void *memory = strata__alloc(ctx, (size_t)count * size);
-    if (!memory)
-        strata__abort(ctx, "product of matrices on the mesh");
-    return memory;
-}
-
 static MPI_Request *requests_of(strata_context *ctx, const strata__group *group)
 {
-    MPI_Request *requests = scratch(ctx, 2 * (int64_t)group->size, sizeof *requests);
+    MPI_Request *requests = strata__scratch(ctx, 2 * (int64_t)group->size, sizeof *requests);
     for (int i = 0; i < 2 * group->size; i++)
         requests[i] = MPI_REQUEST_NULL;
     return requests;
@@ -78,7 +69,7 @@ void strata__panels_begin(strata_context *ctx, strata__axis axis, const float *o
         .ctx = ctx, .axis = axis, .group = group, .total = total, .width = width, .own = own};
     if (group->size == 1)
         return;
-    panels->arrivals = scratch(ctx, total * width, sizeof(float));
+    panels->arrivals = strata__scratch(ctx, total * width, sizeof(float));
     panels->requests = requests_of(ctx, group);
     strata__piece mine = floats_of(group, total, width, group->rank);
     for (int step = 1; step < group->size; step++) {
@@ -121,8 +112,8 @@ void strata__parts_begin(strata_context *ctx, strata__axis axis, int64_t total, 
     strata__piece mine = floats_of(group, total, width, group->rank);
     *parts =
         (strata__parts){.ctx = ctx, .axis = axis, .group = group, .total = total, .width = width};
-    parts->formed = scratch(ctx, total * width, sizeof(float));
-    parts->arrivals = scratch(ctx, group->size * mine.count, sizeof(float));
+    parts->formed = strata__scratch(ctx, total * width, sizeof(float));
+    parts->arrivals = strata__scratch(ctx, group->size * mine.count, sizeof(float));
     parts->requests = requests_of(ctx, group);
     for (int from = 0; from < group->size; from++) {
         if (from != group->rank)
@@ -153,7 +144,7 @@ void strata__parts_end(strata__parts *parts, float beta, float *piece)
     MPI_Waitall(2 * group->size, parts->requests, MPI_STATUSES_IGNORE);
     strata__collective_end(ctx, outer);
     strata__piece mine = floats_of(group, parts->total, parts->width, group->rank);
-    const float **sources = scratch(ctx, group->size + 1, sizeof *sources);
+    const float **sources = strata__scratch(ctx, group->size + 1, sizeof *sources);
     int count = 0;
     if (beta != 0.0f)
         sources[count++] = piece;

@@ -18,19 +18,12 @@ static bool has_tiles(void)
            dnnl_cpu_isa_avx512_core_amx;
 }
 
-static void *scratch(strata_context *ctx, int64_t count, size_t size)
-{
-    void *memory = strata__alloc(ctx, (size_t)count * size);
-    if (!memory)
-        strata__abort(ctx, "product of matrices");
-    return memory;
-}
-
 /* --- by rounding --- */
 
 static void multiply_rounded(strata_context *ctx, const strata__gemm_call *g)
 {
-    float *a = scratch(ctx, g->m * g->k, sizeof *a), *b = scratch(ctx, g->k * g->n, sizeof *b);
+    float *a = strata__scratch(ctx, g->m * g->k, sizeof *a),
+          *b = strata__scratch(ctx, g->k * g->n, sizeof *b);
     strata__half_round(g->a, g->transpose_a ? g->k : g->m, g->transpose_a ? g->m : g->k, g->lda, a);
     strata__half_round(g->b, g->transpose_b ? g->n : g->k, g->transpose_b ? g->k : g->n, g->ldb, b);
     strata__gemm_call rounded = *g;
@@ -91,8 +84,9 @@ static void multiply_in_tiles(strata_context *ctx, const strata__gemm_call *g)
     if (!primitive)
         strata__abort(ctx, "product of matrices in bfloat16");
     bool direct = g->beta == 0.0f && g->ldc == g->n;
-    uint16_t *a = scratch(ctx, g->m * g->k, sizeof *a), *b = scratch(ctx, g->k * g->n, sizeof *b);
-    float *c = direct ? g->c : scratch(ctx, g->m * g->n, sizeof *c);
+    uint16_t *a = strata__scratch(ctx, g->m * g->k, sizeof *a),
+             *b = strata__scratch(ctx, g->k * g->n, sizeof *b);
+    float *c = direct ? g->c : strata__scratch(ctx, g->m * g->n, sizeof *c);
     strata__half_from(g->a, g->transpose_a ? g->k : g->m, g->transpose_a ? g->m : g->k, g->lda, a);
     strata__half_from(g->b, g->transpose_b ? g->n : g->k, g->transpose_b ? g->k : g->n, g->ldb, b);
     strata__primitive_run(ctx, primitive, (void *const[]){a, b, c});

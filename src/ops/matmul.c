@@ -16,15 +16,6 @@ typedef struct job {
     float beta;
 } job;
 
-/* Scratch within a step: there is no way back, so a failure ends the job. */
-static float *scratch(strata_context *ctx, int64_t floats)
-{
-    float *memory = strata__alloc(ctx, (size_t)floats * sizeof *memory);
-    if (!memory)
-        strata__abort(ctx, "product of matrices on the mesh");
-    return memory;
-}
-
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -133,7 +124,7 @@ static void form_columns(const job *j, strata__piece columns, strata__panels *b_
 static void sum_whole(const job *j, strata__panels *b_panels)
 {
     int64_t n = j->c.matrix->n, count = j->c.matrix->local_m * n;
-    float *part = j->beta == 0.0f ? j->c.piece : scratch(j->ctx, count);
+    float *part = j->beta == 0.0f ? j->c.piece : strata__scratch(j->ctx, count, sizeof(float));
     form_columns(j, (strata__piece){0, n}, b_panels, 0.0f, part);
     strata__sum(j->ctx, STRATA__COLS, part, count, STRATA_FLOAT32);
     if (part != j->c.piece) {
@@ -243,7 +234,7 @@ static void summa(const job *j, strata__product_form form)
 static float *cut_columns(strata_context *ctx, const strata__grid_matrix *x)
 {
     const strata__matrix *m = x->matrix;
-    float *piece = scratch(ctx, m->local_m * m->local_n);
+    float *piece = strata__scratch(ctx, m->local_m * m->local_n, sizeof(float));
     for (int64_t i = 0; i < m->local_m; i++)
         memcpy(piece + i * m->local_n, x->piece + i * m->n + m->first_n,
                (size_t)m->local_n * sizeof *piece);
@@ -255,7 +246,7 @@ static void join_columns(strata_context *ctx, const float *piece, float beta,
                          const strata__grid_matrix *x)
 {
     const strata__matrix *m = x->matrix;
-    float *whole = beta == 0.0f ? x->piece : scratch(ctx, m->local_m * m->n);
+    float *whole = beta == 0.0f ? x->piece : strata__scratch(ctx, m->local_m * m->n, sizeof(float));
     strata__gather_columns(ctx, STRATA__COLS, piece, whole, m->local_m, m->n);
     if (whole != x->piece) {
         add(whole, m->local_m * m->n, x->piece);
@@ -268,7 +259,8 @@ static void pblas(const job *j, strata__product_form form)
     strata_context *ctx = j->ctx;
     const strata__matrix *c = j->c.matrix;
     float *a = j->a.whole ? cut_columns(ctx, &j->a) : j->a.piece;
-    float *result = j->c.whole ? scratch(ctx, c->local_m * c->local_n) : j->c.piece;
+    float *result =
+        j->c.whole ? strata__scratch(ctx, c->local_m * c->local_n, sizeof(float)) : j->c.piece;
     strata__pblas_product(ctx, form == STRATA__A_TRANSPOSED, form == STRATA__B_TRANSPOSED,
                           j->a.matrix, a, j->b.matrix, j->b.piece, j->c.whole ? 0.0f : j->beta, c,
                           result);
