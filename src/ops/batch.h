@@ -35,8 +35,8 @@ void strata__batch_moments_part(const float *a, const float *b, const float *w, 
                                 double *dot);
 
 /*
- * Adds such sums to the gradient of a whole vector, if it wants one. x split: the sums are those of its own columns, and are
- * gathered. Collective on cols then.
+ * Adds such sums to the gradient of a vector, if it wants one. x split: the sums are those of its own columns, and for a whole
+ * vector they are gathered. Collective on cols then.
  */
 void strata__batch_gradient_part(strata_tensor *vector, const strata_tensor *x, const double *sums);
 

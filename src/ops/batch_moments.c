@@ -38,7 +38,7 @@ void strata__batch_gradient_part(strata_tensor *vector, const strata_tensor *x, 
     float *into = strata__gradient_into(vector, &beta);
     if (!into)
         return;
-    bool split = x->layout.split;
+    bool split = x->layout.split && !vector->layout.split;
     int64_t count = strata__local_count(vector), own = split ? strata__last(&x->local) : count;
     float *whole = strata__alloc(x->ctx, (size_t)(count + own) * sizeof *whole);
     if (!whole)

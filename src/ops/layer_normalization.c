@@ -1,6 +1,7 @@
-/* Layer normalization: each sample by its own mean and variance over some axes. */
+/* Normalization of each sample by its own moments over some axes, whole or split over cols. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/vector.h"
@@ -9,86 +10,205 @@
 #include "ops/threads.h"
 #include "tensor/axes.h"
 
-/* Values normalized again at once for the gradients of γ and β: they stay in the nearest cache. */
+/* Values treated at once: what one stage leaves stays in the nearest cache for the next. */
 #define TILE 4096
 
 /*
- * Rows of n values: y = u·γ + β with u = (x − c)·r, r = 1/√(variance + ε), and c = mean, or 0 where
- * rms_scaling only divides.
+ * Rows of n values, of which this rank has `own`: y = u·γ + β with u = (x − c)·r. A row that is
+ * split over cols is never gathered: forward, Σx² and Σx of each row are summed over cols, backward
+ * Σg·u and Σg: 8 bytes each instead of 4·n.
  */
-typedef struct saved {
-    int64_t n;
-    bool rms_scaling;
-    strata_tensor *moments; /* (2, rows): mean, r */
-} saved;
-
 typedef struct rows {
-    int64_t rows, n;
-    const float *mean, *r; /* (rows) */
-    bool rms_scaling;
+    int64_t count, n, own;
+    strata__scaling scaling;
+    bool split;
+    /*
+     * (count) each. c is the mean as a float32; what it lacks is put back by `rest` = (c − mean)·r.
+     * Where the mean is not subtracted u = x·r, and the mean matters for the gradient only.
+     */
+    float *mean, *rest, *r;
 } rows;
 
-static rows rows_of(const saved *s)
+/* What makes u of x: u = (x − center)·r + rest. */
+typedef struct row {
+    float center, r, rest;
+} row;
+
+static row row_at(const rows *k, int64_t i)
 {
-    int64_t count = s->moments->shape.dims[1];
-    const float *mean = s->moments->data;
-    return (rows){
-        .rows = count, .n = s->n, .mean = mean, .r = mean + count, .rms_scaling = s->rms_scaling};
+    bool centred = k->scaling == STRATA__STANDARDIZED;
+    return (row){centred ? k->mean[i] : 0.0f, k->r[i], centred ? k->rest[i] : 0.0f};
 }
 
 /* --- kernels --- */
 
-STRATA__SIMD static void row_moments(const float *x, int64_t n, double epsilon, float *mean,
-                                     float *r)
+/* Σx² and Σx: squares of float32 are exact in double, so nothing is lost that x had. */
+STRATA__SIMD static void row_sums(const float *x, int64_t n, double *squares, double *sum)
 {
-    float sum = 0.0f, squares = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; j++)
-        sum += x[j];
-    float m = sum / (float)n;
-#pragma omp simd reduction(+ : squares)
-    for (int64_t j = 0; j < n; j++)
-        squares += (x[j] - m) * (x[j] - m);
-    *mean = m;
-    *r = (float)(1.0 / sqrt((double)squares / (double)n + epsilon));
+    double a = 0.0, b = 0.0;
+#pragma omp simd reduction(+ : a, b)
+    for (int64_t j = 0; j < n; j++) {
+        double value = (double)x[j];
+        a += value * value;
+        b += value;
+    }
+    *squares = a;
+    *sum = b;
 }
 
-/* y = (x − center)·r·γ + β */
-STRATA__SIMD static void row_transform(const float *x, int64_t n, float center, float r,
-                                       const float *gamma, const float *beta, float *y)
+/* y = u·γ + β */
+STRATA__SIMD static void row_transform(const float *x, int64_t n, row k, const float *gamma,
+                                       const float *beta, float *y)
 {
 #pragma omp simd
     for (int64_t j = 0; j < n; j++)
-        y[j] = (x[j] - center) * r * gamma[j] + beta[j];
+        y[j] = ((x[j] - k.center) * k.r + k.rest) * gamma[j] + beta[j];
 }
 
-/* u = (x − center)·r */
-STRATA__SIMD static void row_normalize(const float *x, int64_t n, float center, float r, float *u)
+STRATA__SIMD static void row_normalize(const float *x, int64_t n, row k, float *u)
 {
 #pragma omp simd
     for (int64_t j = 0; j < n; j++)
-        u[j] = (x[j] - center) * r;
+        u[j] = (x[j] - k.center) * k.r + k.rest;
 }
 
-/* With g = dy·γ and x̂ = (x − mean)·r:  dx = r·(g − Σg/n − x̂·Σ(g·u)/n); the middle term only where u
- * is centred. */
-STRATA__SIMD static void row_gradient(const float *x, const float *dy, int64_t n, float mean,
-                                      bool centred, float r, const float *gamma, float *dx)
+/* Σg·u and Σg with g = dy·γ */
+STRATA__SIMD static void row_gradient_sums(const float *x, const float *dy, int64_t n, row k,
+                                           const float *gamma, double *dot, double *sum)
 {
-    float sum = 0.0f, dot = 0.0f, center = centred ? mean : 0.0f;
-#pragma omp simd reduction(+ : sum, dot)
+    double a = 0.0, b = 0.0;
+#pragma omp simd reduction(+ : a, b)
     for (int64_t j = 0; j < n; j++) {
         float g = dy[j] * gamma[j];
-        sum += g;
-        dot += g * (x[j] - center) * r;
+        a += (double)(g * ((x[j] - k.center) * k.r + k.rest));
+        b += (double)g;
     }
-    float offset = centred ? sum / (float)n : 0.0f, slope = dot / (float)n;
-#pragma omp simd
-    for (int64_t j = 0; j < n; j++)
-        dx[j] = r * (dy[j] * gamma[j] - offset - (x[j] - mean) * r * slope);
+    *dot = a;
+    *sum = b;
 }
 
-/* --- γ and β --- */
+/* dx = r·(g − offset − u·slope) */
+STRATA__SIMD static void row_gradient(const float *x, const float *dy, int64_t n, row k,
+                                      const float *gamma, float offset, float slope, float *dx)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++)
+        dx[j] = k.r * (dy[j] * gamma[j] - offset - ((x[j] - k.center) * k.r + k.rest) * slope);
+}
+
+/* --- a sum and then a pass over the rows --- */
+
+typedef struct work {
+    const rows *rows;
+    double epsilon;
+    const float *x, *dy;
+    const float *gamma, *beta; /* (own) */
+    float *y, *dx;
+    double *sums; /* (2, count): Σx² and Σx, or Σg·u and Σg */
+} work;
+
+/* Over the columns that share the rows; the second sum of each row only where it is asked for. */
+static void sum_over_cols(strata_context *ctx, const rows *k, double *sums, bool both)
+{
+    strata__sum(ctx, STRATA__COLS, sums, both ? 2 * k->count : k->count, STRATA_FLOAT64);
+}
+
+/* The two stages on tiles of whole rows; of split rows all sums come first. */
+static void in_stages(strata_context *ctx, const work *w, bool both_sums, strata__work *sum,
+                      strata__work *tile, strata__work *pass)
+{
+    const rows *k = w->rows;
+    if (!k->split) {
+        strata__on_threads(k->count, k->own, tile, w);
+        return;
+    }
+    strata__on_threads(k->count, k->own, sum, w);
+    sum_over_cols(ctx, k, w->sums, both_sums);
+    strata__on_threads(k->count, k->own, pass, w);
+}
+
+static void by_tiles(const work *w, int64_t first, int64_t count, strata__work *sum,
+                     strata__work *pass)
+{
+    int64_t height = TILE / (w->rows->own + 1) + 1, end = first + count;
+    for (int64_t row = first; row < end; row += height) {
+        int64_t rows = height < end - row ? height : end - row;
+        sum(w, row, rows);
+        pass(w, row, rows);
+    }
+}
+
+/* --- forward --- */
+
+static void measure(const void *user, int64_t first, int64_t count)
+{
+    const work *w = user;
+    const rows *k = w->rows;
+    for (int64_t i = first; i < first + count; i++)
+        row_sums(w->x + i * k->own, k->own, &w->sums[i], &w->sums[k->count + i]);
+}
+
+/* From the sums of a row to its mean, r and rest. */
+static void finish_moments(const rows *k, const work *w, int64_t i)
+{
+    double n = (double)k->n, squares = w->sums[i] / n, mean = w->sums[k->count + i] / n;
+    if (k->scaling == STRATA__BY_MEAN_SQUARE)
+        mean = 0.0;
+    double r = 1.0 / sqrt(fmax(squares - mean * mean, 0.0) + w->epsilon);
+    k->mean[i] = (float)mean;
+    k->r[i] = (float)r;
+    k->rest[i] = (float)(((double)k->mean[i] - mean) * r);
+}
+
+static void transform(const void *user, int64_t first, int64_t count)
+{
+    const work *w = user;
+    const rows *k = w->rows;
+    for (int64_t i = first; i < first + count; i++) {
+        finish_moments(k, w, i);
+        row_transform(w->x + i * k->own, k->own, row_at(k, i), w->gamma, w->beta,
+                      w->y + i * k->own);
+    }
+}
+
+static void forward_tiles(const void *user, int64_t first, int64_t count)
+{
+    by_tiles(user, first, count, measure, transform);
+}
+
+/* --- gradients --- */
+
+static void measure_gradient(const void *user, int64_t first, int64_t count)
+{
+    const work *w = user;
+    const rows *k = w->rows;
+    for (int64_t i = first; i < first + count; i++)
+        row_gradient_sums(w->x + i * k->own, w->dy + i * k->own, k->own, row_at(k, i), w->gamma,
+                          &w->sums[i], &w->sums[k->count + i]);
+}
+
+/*
+ * With ū = (x − mean)·r:  dx = r·(g − Σg/n − ū·Σ(g·u)/n), the middle term only where u is centred.
+ * So in terms of u itself, where ū = u − mean·r if it is not.
+ */
+static void transform_gradient(const void *user, int64_t first, int64_t count)
+{
+    const work *w = user;
+    const rows *k = w->rows;
+    bool centred = k->scaling == STRATA__STANDARDIZED;
+    for (int64_t i = first; i < first + count; i++) {
+        double n = (double)k->n, slope = w->sums[i] / n;
+        double offset =
+            centred ? w->sums[k->count + i] / n : -(double)k->mean[i] * (double)k->r[i] * slope;
+        row_gradient(w->x + i * k->own, w->dy + i * k->own, k->own, row_at(k, i), w->gamma,
+                     (float)offset, (float)slope, w->dx + i * k->own);
+    }
+}
+
+static void gradient_tiles(const void *user, int64_t first, int64_t count)
+{
+    by_tiles(user, first, count, measure_gradient, transform_gradient);
+}
 
 /* The vector's values, or n times `value` in memory to free. */
 static const float *values_or(strata_context *ctx, const strata_tensor *vector, int64_t n,
@@ -97,132 +217,122 @@ static const float *values_or(strata_context *ctx, const strata_tensor *vector, 
     *own = NULL;
     if (vector)
         return vector->data;
-    *own = strata__alloc(ctx, (size_t)n * sizeof(float));
-    for (int64_t j = 0; *own && j < n; j++)
+    *own = strata__scratch(ctx, n, sizeof(float));
+    for (int64_t j = 0; j < n; j++)
         (*own)[j] = value;
     return *own;
 }
 
 /* dγ = Σ dy·u and dβ = Σ dy over the rows of the own samples; u is formed again tile by tile. */
-static void parameter_gradients(strata_context *ctx, const rows *r, const strata_tensor *x,
+static void parameter_gradients(strata_context *ctx, const rows *k, const strata_tensor *x,
                                 const float *dy, strata_tensor *gamma, strata_tensor *beta)
 {
-    int64_t n = r->n, height = TILE / (n + 1) + 1;
-    double *sums = strata__calloc(ctx, (size_t)(2 * n), sizeof *sums); /* Σdy (n), Σdy·u (n) */
-    float *u = strata__alloc(ctx, (size_t)(height * n) * sizeof *u);
-    for (int64_t first = 0; sums && u && first < r->rows; first += height) {
-        int64_t count = height < r->rows - first ? height : r->rows - first;
-        for (int64_t i = 0; i < count; i++) {
-            float center = r->rms_scaling ? 0.0f : r->mean[first + i];
-            row_normalize((const float *)x->data + (first + i) * n, n, center, r->r[first + i],
+    int64_t n = k->own, height = TILE / (n + 1) + 1;
+    double *sums = strata__scratch(ctx, 2 * n, sizeof *sums); /* Σdy (n), Σdy·u (n) */
+    float *u = strata__scratch(ctx, height * n, sizeof *u);
+    memset(sums, 0, (size_t)(2 * n) * sizeof *sums);
+    for (int64_t first = 0; first < k->count; first += height) {
+        int64_t count = height < k->count - first ? height : k->count - first;
+        for (int64_t i = 0; i < count; i++)
+            row_normalize((const float *)x->data + (first + i) * n, n, row_at(k, first + i),
                           u + i * n);
-        }
         strata__batch_moments_part(dy + first * n, u, NULL, count, n, sums, sums + n);
     }
-    if (sums && u) {
-        strata__batch_gradient_part(beta, x, sums);
-        strata__batch_gradient_part(gamma, x, sums + n);
-    }
+    strata__batch_gradient_part(beta, x, sums);
+    strata__batch_gradient_part(gamma, x, sums + n);
     strata__free(ctx, u);
     strata__free(ctx, sums);
 }
 
-typedef struct gradient_work {
-    const rows *r;
-    const float *x, *dy, *gamma;
-    float *dx;
-} gradient_work;
-
-static void gradient_piece(const void *user, int64_t first, int64_t count)
-{
-    const gradient_work *w = user;
-    const rows *r = w->r;
-    for (int64_t i = first; i < first + count; i++)
-        row_gradient(w->x + i * r->n, w->dy + i * r->n, r->n, r->mean[i], !r->rms_scaling, r->r[i],
-                     w->gamma, w->dx + i * r->n);
-}
-
-static void input_gradient(strata_context *ctx, const rows *r, strata_tensor *x, const float *dy,
+static void input_gradient(strata_context *ctx, const rows *k, strata_tensor *x, const float *dy,
                            const strata_tensor *gamma)
 {
     float *own;
-    const float *factors = values_or(ctx, gamma, r->n, 1.0f, &own);
+    const float *factors = values_or(ctx, gamma, k->own, 1.0f, &own);
+    double *sums = strata__scratch(ctx, 2 * k->count, sizeof *sums);
     strata_tensor *dx = strata_tensor_keep(strata__tensor_like(x));
-    if (dx && factors) {
-        strata__on_threads(r->rows, r->n, gradient_piece,
-                           &(gradient_work){r, x->data, dy, factors, dx->data});
-        strata__gradient_give(x, dx);
-    }
+    if (!dx)
+        strata__abort(ctx, "gradient of a normalization");
+    work w = {.rows = k, .x = x->data, .dy = dy, .gamma = factors, .dx = dx->data, .sums = sums};
+    in_stages(ctx, &w, k->scaling == STRATA__STANDARDIZED, measure_gradient, gradient_tiles,
+              transform_gradient);
+    strata__gradient_give(x, dx);
     strata_tensor_release(dx);
+    strata__free(ctx, sums);
     strata__free(ctx, own);
 }
 
-static void layer_normalization_gradient(strata_context *ctx, strata__node *node)
+typedef struct saved {
+    rows rows;
+    strata_tensor *moments; /* (3, count), what the rows point at */
+} saved;
+
+static void gradient(strata_context *ctx, strata__node *node)
 {
-    rows r = rows_of(node->saved);
+    const rows *k = &((const saved *)node->saved)->rows;
     strata_tensor *x = node->inputs[0], *gamma = node->inputs[1], *beta = node->inputs[2];
     const float *dy = strata__gradient_at(node, 0)->data;
     if (strata__wants(gamma) || strata__wants(beta))
-        parameter_gradients(ctx, &r, x, dy, gamma, beta);
+        parameter_gradients(ctx, k, x, dy, gamma, beta);
     if (strata__wants(x))
-        input_gradient(ctx, &r, x, dy, gamma);
+        input_gradient(ctx, k, x, dy, gamma);
 }
 
 /* --- the operation --- */
 
-typedef struct forward_work {
-    int64_t n;
-    double epsilon;
-    bool rms_scaling;
-    const float *x, *gamma, *beta;
-    float *mean, *r, *y;
-} forward_work;
-
-static void forward_piece(const void *user, int64_t first, int64_t count)
+static void compute(const strata_tensor *x, const rows *k, double epsilon,
+                    const strata_tensor *gamma, const strata_tensor *beta, strata_tensor *y)
 {
-    const forward_work *w = user;
-    for (int64_t i = first; i < first + count; i++) {
-        row_moments(w->x + i * w->n, w->n, w->epsilon, &w->mean[i], &w->r[i]);
-        row_transform(w->x + i * w->n, w->n, w->rms_scaling ? 0.0f : w->mean[i], w->r[i], w->gamma,
-                      w->beta, w->y + i * w->n);
-    }
+    strata_context *ctx = x->ctx;
+    float *own_gamma, *own_beta;
+    work w = {.rows = k,
+              .epsilon = epsilon,
+              .x = x->data,
+              .gamma = values_or(ctx, gamma, k->own, 1.0f, &own_gamma),
+              .beta = values_or(ctx, beta, k->own, 0.0f, &own_beta),
+              .y = y->data,
+              .sums = strata__scratch(ctx, 2 * k->count, sizeof(double))};
+    in_stages(ctx, &w, k->scaling != STRATA__BY_MEAN_SQUARE, measure, forward_tiles, transform);
+    strata__free(ctx, w.sums);
+    strata__free(ctx, own_gamma);
+    strata__free(ctx, own_beta);
 }
 
-static void compute(const strata_tensor *x, const saved *s, double epsilon, const float *gamma,
-                    const float *beta, strata_tensor *y)
+static strata_tensor *alike(const strata_tensor *x, strata_tensor *vector)
 {
-    int64_t count = s->moments->shape.dims[1];
-    float *mean = s->moments->data;
-    forward_work work = {s->n, epsilon, s->rms_scaling, x->data, gamma,
-                         beta, mean,    mean + count,   y->data};
-    strata__on_threads(count, s->n, forward_piece, &work);
+    return x->layout.split ? strata__split(vector) : strata__whole(vector);
 }
 
-/* Over the last `axis_count` axes, all of them whole. */
+/* Over the last `axis_count` axes, the last of which may be split. */
 static strata_tensor *normalize(strata_tensor *x, int axis_count, strata_tensor *gamma,
-                                strata_tensor *beta, double epsilon, bool rms_scaling)
+                                strata_tensor *beta, double epsilon, strata__scaling scaling)
 {
     strata_tensor *y = x ? strata__tensor_like(x) : NULL;
     if (!y || y->symbolic)
         return y;
     strata_context *ctx = x->ctx;
     int first = x->shape.rank - axis_count;
-    saved s = {.n = strata__product(&x->local, first, x->shape.rank), .rms_scaling = rms_scaling};
-    int64_t count = strata__product(&x->local, 0, first);
+    saved s = {.rows = {.count = strata__product(&x->local, 0, first),
+                        .n = strata__product(&x->shape, first, x->shape.rank),
+                        .own = strata__product(&x->local, first, x->shape.rank),
+                        .scaling = scaling,
+                        .split = x->layout.split}};
+    int64_t count = s.rows.count;
     s.moments =
-        strata__tensor_new(ctx, STRATA_FLOAT32, &STRATA_SHAPE(2, count), (strata__layout){0});
-    float *own_gamma, *own_beta;
-    const float *scale = values_or(ctx, gamma, s.n, 1.0f, &own_gamma);
-    const float *offset = values_or(ctx, beta, s.n, 0.0f, &own_beta);
-    if (s.moments && scale && offset)
-        compute(x, &s, epsilon, scale, offset, y);
-    strata__free(ctx, own_gamma);
-    strata__free(ctx, own_beta);
-    strata__node *node = strata__record(ctx, "layer_normalization", layer_normalization_gradient, 3,
+        strata__tensor_new(ctx, STRATA_FLOAT32, &STRATA_SHAPE(3, count), (strata__layout){0});
+    if (!s.moments)
+        return NULL;
+    s.rows.mean = s.moments->data;
+    s.rows.rest = s.rows.mean + count;
+    s.rows.r = s.rows.rest + count;
+    gamma = alike(x, gamma);
+    beta = alike(x, beta);
+    compute(x, &s.rows, epsilon, gamma, beta, y);
+    strata__node *node = strata__record(ctx, "layer_normalization", gradient, 3,
                                         (strata_tensor *[]){x, gamma, beta}, 1, &y, sizeof s);
     if (node)
         *(saved *)node->saved = s;
-    return ctx->status == STRATA_OK ? y : NULL;
+    return y;
 }
 
 static bool accepts(const char *who, const strata_tensor *x, int axis_count, const int *axes)
@@ -246,14 +356,14 @@ static bool accepts(const char *who, const strata_tensor *x, int axis_count, con
 
 strata_tensor *strata__layer_normalization(const char *who, strata_tensor *x, int axis_count,
                                            const int *axes, strata_tensor *gamma,
-                                           strata_tensor *beta, double epsilon, bool rms_scaling)
+                                           strata_tensor *beta, double epsilon,
+                                           strata__scaling scaling)
 {
     if (!x || !accepts(who, x, axis_count, axes))
         return NULL;
     int forth[STRATA_MAX_RANK], back[STRATA_MAX_RANK];
-    x = strata__whole(x);
-    if (!x || strata__axes_to_end(x->shape.rank, axis_count, axes, forth, back))
-        return normalize(x, axis_count, gamma, beta, epsilon, rms_scaling);
-    x = strata__transpose(x, forth);
-    return strata__transpose(normalize(x, axis_count, gamma, beta, epsilon, rms_scaling), back);
+    if (strata__axes_to_end(x->shape.rank, axis_count, axes, forth, back))
+        return normalize(x, axis_count, gamma, beta, epsilon, scaling);
+    x = strata__transpose(strata__whole(x), forth);
+    return strata__transpose(normalize(x, axis_count, gamma, beta, epsilon, scaling), back);
 }

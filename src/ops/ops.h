@@ -84,8 +84,21 @@ strata_tensor *strata__global_average_pooling(const char *who, strata_tensor *x,
 strata_tensor *strata__batch_normalization(const char *who, strata_tensor *x, int axis, strata_tensor *gamma, strata_tensor *beta,
                                            strata_tensor *mean, strata_tensor *variance, double epsilon,
                                            strata_tensor *mask, bool training);
+
+/* What becomes of the values x over the axes, with their mean m and variance v. */
+typedef enum strata__scaling {
+    STRATA__STANDARDIZED,  /* (x − m)/√(v + ε) */
+    STRATA__BY_DEVIATION,  /* x/√(v + ε): what Keras's LayerNormalization means by rms_scaling */
+    STRATA__BY_MEAN_SQUARE /* x/√(mean of x² + ε) */
+} strata__scaling;
+
+/*
+ * Each sample by itself over some axes, then ·gamma + beta, of the shape of the axes, whole or split; NULL: neither. Axes at the end
+ * stay split, and rows of N samples × positions cost 16·N bytes of a sum over cols each way (8·N by mean square). Others are gathered
+ * first. Collective on cols where x is split.
+ */
 strata_tensor *strata__layer_normalization(const char *who, strata_tensor *x, int axis_count, const int *axes, strata_tensor *gamma,
-                                           strata_tensor *beta, double epsilon, bool rms_scaling);
+                                           strata_tensor *beta, double epsilon, strata__scaling scaling);
 
 /* --- dropout (ops/dropout.c): x·mask/(1−rate); the mask of element i of the global batch depends on (key, i) only --- */
 

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "numbers.h"
 #include "ops/ops.h"
+#include "tensor/axes.h"
 
 #define EPSILON 1e-3
 
@@ -198,7 +199,7 @@ static void test_batch_normalization_far_from_zero(void **state)
 typedef struct layer_problem {
     strata_shape shape;
     int axis_count, axes[3];
-    bool rms_scaling;
+    strata__scaling scaling;
     int64_t n; /* Π of the axes */
 } layer_problem;
 
@@ -235,13 +236,28 @@ static void layer_normalize(const double *values, double *y, const void *user)
     }
     for (int64_t i = 0; i < count; i++) {
         place_of(p, i, &inside, &group);
-        double center = p->rms_scaling ? 0.0 : mean[group];
-        y[i] =
-            (values[i] - center) / sqrt(variance[group] + EPSILON) * gamma[inside] + beta[inside];
+        double center = p->scaling == STRATA__STANDARDIZED ? mean[group] : 0.0;
+        double shift = p->scaling == STRATA__BY_MEAN_SQUARE ? mean[group] * mean[group] : 0.0;
+        y[i] = (values[i] - center) / sqrt(variance[group] + shift + EPSILON) * gamma[inside] +
+               beta[inside];
     }
 }
 
-static void check_layer(strata_context *ctx, const layer_problem *p, bool split)
+/* Of γ and β: sizes of the axes in ascending order. */
+static strata_shape weight_shape(const layer_problem *p)
+{
+    strata_shape shape = {0};
+    for (int i = 0; i < p->shape.rank; i++) {
+        for (int k = 0; k < p->axis_count; k++) {
+            if (p->axes[k] == i)
+                shape.dims[shape.rank++] = p->shape.dims[i];
+        }
+    }
+    return shape;
+}
+
+/* γ and β as they are, split or not, beside x split or not. */
+static void check_layer(strata_context *ctx, const layer_problem *p, bool split, bool split_weights)
 {
     double values[MOST], y[MOST], upstream[MOST], gradient[MOST];
     int64_t count = volume(&p->shape);
@@ -250,12 +266,14 @@ static void check_layer(strata_context *ctx, const layer_problem *p, bool split)
     layer_normalize(values, y, p);
     test_differences(layer_normalize, p, values, count + 2 * p->n, upstream, count, gradient);
     strata_tensor *x = test_batch(ctx, &p->shape, values);
-    strata_tensor *gamma = test_parameter(ctx, &STRATA_SHAPE(p->n), values + count);
-    strata_tensor *beta = test_parameter(ctx, &STRATA_SHAPE(p->n), values + count + p->n);
+    strata_shape shape = weight_shape(p);
+    strata_tensor *gamma = test_parameter(ctx, &shape, values + count);
+    strata_tensor *beta = test_parameter(ctx, &shape, values + count + p->n);
     strata_tape_begin(ctx);
-    strata_tensor *z =
-        strata__layer_normalization("norm", split ? strata__split(x) : x, p->axis_count, p->axes,
-                                    gamma, beta, EPSILON, p->rms_scaling);
+    strata_tensor *z = strata__layer_normalization(
+        "norm", split ? strata__split(x) : x, p->axis_count, p->axes,
+        split_weights ? strata__split(gamma) : gamma, split_weights ? strata__split(beta) : beta,
+        EPSILON, p->scaling);
     assert_all_ok(ctx);
     assert_all_tensor(z, y, 4e-6);
     test_backward(z, upstream);
@@ -273,7 +291,26 @@ static void test_layer_normalization_by_definition(void **state)
         {.shape = STRATA_SHAPE(3, 4, 6), .axis_count = 1, .axes = {1}},
         {.shape = STRATA_SHAPE(3, 2, 5, 4), .axis_count = 2, .axes = {2, 3}},
         {.shape = STRATA_SHAPE(3, 2, 5, 4), .axis_count = 2, .axes = {3, 1}},
-        {.shape = STRATA_SHAPE(4, 3, 5), .axis_count = 1, .axes = {2}, .rms_scaling = true},
+        {.shape = STRATA_SHAPE(4, 3, 5),
+         .axis_count = 1,
+         .axes = {2},
+         .scaling = STRATA__BY_DEVIATION},
+        {.shape = STRATA_SHAPE(4, 3, 5),
+         .axis_count = 2,
+         .axes = {1, 2},
+         .scaling = STRATA__BY_DEVIATION},
+        {.shape = STRATA_SHAPE(5, 3),
+         .axis_count = 1,
+         .axes = {1},
+         .scaling = STRATA__BY_MEAN_SQUARE},
+        {.shape = STRATA_SHAPE(3, 4, 2),
+         .axis_count = 1,
+         .axes = {1},
+         .scaling = STRATA__BY_MEAN_SQUARE},
+        {.shape = STRATA_SHAPE(3, 2, 5),
+         .axis_count = 2,
+         .axes = {1, 2},
+         .scaling = STRATA__BY_MEAN_SQUARE},
     };
     const char *mesh;
     for (int i = 0; (mesh = test_mesh(i)); i++) {
@@ -284,10 +321,37 @@ static void test_layer_normalization_by_definition(void **state)
             for (int a = 0; a < p->axis_count; a++)
                 p->n *= p->shape.dims[p->axes[a]];
             strata_scope_begin(ctx);
-            check_layer(ctx, p, false);
-            check_layer(ctx, p, true);
+            for (int way = 0; way < 4; way++)
+                check_layer(ctx, p, way & 1, way & 2);
             strata_scope_end(ctx);
         }
+    }
+}
+
+/* Values far from zero, split or not: the moments have lost nothing, nor does the result lack what
+ * the mean lacks as a float32. */
+static void test_layer_normalization_far_from_zero(void **state)
+{
+    (void)state;
+    const char *mesh;
+    layer_problem p = {.shape = STRATA_SHAPE(3, 40), .axis_count = 1, .axes = {1}, .n = 40};
+    double values[200], y[120];
+    for (int i = 0; i < 120; i++)
+        values[i] = 100000.0 + i % 7;
+    for (int i = 120; i < 200; i++)
+        values[i] = i < 160;
+    layer_normalize(values, y, &p);
+    for (int i = 0; (mesh = test_mesh(i)); i++) {
+        strata_context *ctx = test_context(mesh);
+        strata_scope_begin(ctx);
+        strata_tensor *x = test_batch(ctx, &p.shape, values);
+        assert_all_tensor(strata__layer_normalization("norm", x, 1, p.axes, NULL, NULL, EPSILON,
+                                                      STRATA__STANDARDIZED),
+                          y, 2e-6);
+        assert_all_tensor(strata__layer_normalization("norm", strata__split(x), 1, p.axes, NULL,
+                                                      NULL, EPSILON, STRATA__STANDARDIZED),
+                          y, 2e-6);
+        strata_scope_end(ctx);
     }
 }
 
@@ -303,7 +367,8 @@ static void test_normalization_without_scale_and_offset(void **state)
     double by_feature[] = {-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0};
     double variances[] = {0.25, 2.25};
     assert_all_tensor(strata__layer_normalization("norm", test_batch(ctx, &STRATA_SHAPE(4, 2), x),
-                                                  1, (int[]){1}, NULL, NULL, 0.0, false),
+                                                  1, (int[]){1}, NULL, NULL, 0.0,
+                                                  STRATA__STANDARDIZED),
                       by_sample, 1e-6);
     strata_tensor *mean = test_parameter(ctx, &STRATA_SHAPE(2), zeros);
     strata_tensor *variance = test_parameter(ctx, &STRATA_SHAPE(2), zeros);
@@ -331,12 +396,12 @@ static void test_normalization_refuses_what_does_not_fit(void **state)
     assert_null(
         strata__batch_normalization("norm", x, 1, NULL, NULL, four, four, EPSILON, mask, true));
     assert_all_error(ctx, STRATA_UNSUPPORTED, "features on the last axis only");
-    assert_null(
-        strata__layer_normalization("norm", x, 2, (int[]){1, 1}, NULL, NULL, EPSILON, false));
+    assert_null(strata__layer_normalization("norm", x, 2, (int[]){1, 1}, NULL, NULL, EPSILON,
+                                            STRATA__STANDARDIZED));
     assert_all_error(ctx, STRATA_INVALID,
                      "axis 1 is not a feature axis of an input with 3 axes, or is given twice");
-    assert_null(
-        strata__layer_normalization("norm", mask, 1, (int[]){1}, NULL, NULL, EPSILON, false));
+    assert_null(strata__layer_normalization("norm", mask, 1, (int[]){1}, NULL, NULL, EPSILON,
+                                            STRATA__STANDARDIZED));
     assert_all_error(ctx, STRATA_INVALID, "the input is bool");
     strata_scope_end(ctx);
 }
@@ -349,6 +414,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_batch_normalization_of_split_features),
         cmocka_unit_test(test_batch_normalization_far_from_zero),
         cmocka_unit_test(test_layer_normalization_by_definition),
+        cmocka_unit_test(test_layer_normalization_far_from_zero),
         cmocka_unit_test(test_normalization_without_scale_and_offset),
         cmocka_unit_test(test_normalization_refuses_what_does_not_fit),
     };

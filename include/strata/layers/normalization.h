@@ -1,4 +1,4 @@
-/* Normalization layers: BatchNormalization, LayerNormalization. */
+/* Normalization layers: BatchNormalization, LayerNormalization, RMSNormalization. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_LAYERS_NORMALIZATION_H
 #define STRATA_LAYERS_NORMALIZATION_H
@@ -46,7 +46,8 @@ extern STRATA_EXPORT const strata_layer_class strata_batch_normalization_class;
 
 /**
  * Each sample by its own mean and variance over `axis`: y = (x − mean)/√(variance + epsilon)·gamma + beta. rms_scaling: y =
- * x/√(variance + epsilon)·gamma, as Keras has it. Weights: gamma, beta, of the shape of the axes.
+ * x/√(variance + epsilon)·gamma, as Keras has it. Weights: gamma, beta, of the shape of the axes. Features that are split over the
+ * columns of the mesh stay so, here and in RMSNormalization, and the weights are split like them.
  */
 typedef struct strata_layer_normalization_config {
     const char *axis; /**< JSON: "-1", or a list "[1, 2]" */
@@ -67,6 +68,19 @@ typedef struct strata_layer_normalization_config {
     .gamma_initializer = "ones", STRATA_LAYER_DEFAULTS
 extern STRATA_EXPORT const strata_layer_class strata_layer_normalization_class;
 #define strata_layer_normalization(x, ...) STRATA_APPLY(layer_normalization, x, __VA_ARGS__)
+
+/**
+ * Each sample divided by the root of its mean square over `axis`: y = x/√(mean of x² + epsilon)·scale. Weights: scale, of the shape of
+ * the axes; as in Keras it is laid against the last axes of the input, so that other axes work only where sizes happen to fit.
+ */
+typedef struct strata_rms_normalization_config {
+    const char *axis; /**< JSON: "-1", or a list "[1, 2]" */
+    double epsilon;
+    STRATA_LAYER_COMMON
+} strata_rms_normalization_config;
+#define strata_rms_normalization_defaults .axis = "-1", .epsilon = 1e-6, STRATA_LAYER_DEFAULTS
+extern STRATA_EXPORT const strata_layer_class strata_rms_normalization_class;
+#define strata_rms_normalization(x, ...) STRATA_APPLY(rms_normalization, x, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -2,15 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strata/layers/normalization.h>
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/memory.h"
-#include "base/text.h"
-#include "layers/axes.h"
-#include "layers/layer.h"
+#include "layers/normalization/sample_axes.h"
 #include "state/initializer.h"
-#include "tensor/axes.h"
 
 typedef strata_layer_normalization_config config;
 static const config defaults = {strata_layer_normalization_defaults};
@@ -38,90 +31,38 @@ static const strata_field fields[] = {
 /* Both of the shape of the axes; NULL: not wanted. */
 typedef struct state {
     strata_variable *gamma, *beta;
-    int axis_count, axes[STRATA_MAX_RANK]; /* positive */
+    strata__sample_axes axes;
 } state;
 
 static strata_status create(strata_layer *layer)
 {
-    const config *c = layer->config;
-    int axes[STRATA_MAX_RANK], count;
-    if (!strata__axes_read(c->axis, STRATA_MAX_RANK, axes, &count))
-        return strata__fail(
-            layer->ctx, STRATA_INVALID,
-            "layer '%s': Expected an int or a list/tuple of ints for the argument 'axis', but "
-            "received: %s",
-            layer->name, c->axis);
-    return STRATA_OK;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    long long x = *(const long long *)a, y = *(const long long *)b;
-    return (x > y) - (x < y);
-}
-
-/* Keras sorts the axes as they were given when it builds, and from then on writes them as a list.
- */
-static strata_status sort_axes(strata_layer *layer, long long sorted[STRATA_MAX_RANK])
-{
-    config *c = layer->config;
-    const state *self = layer->state;
-    const char *at = c->axis;
-    for (int i = 0; i < self->axis_count; i++) {
-        char *end;
-        at += strcspn(at, "-0123456789");
-        sorted[i] = strtoll(at, &end, 10);
-        at = end;
-    }
-    qsort(sorted, (size_t)self->axis_count, sizeof *sorted, compare_numbers);
-    strata__text text = {.ctx = layer->ctx};
-    for (int i = 0; i < self->axis_count; i++)
-        strata__text_format(&text, "%s%lld", i > 0 ? ", " : "[", sorted[i]);
-    strata__text_puts(&text, "]");
-    char *list = strata__text_take(&text);
-    if (!list)
-        return STRATA_NO_MEMORY;
-    strata__free(layer->ctx, (char *)(uintptr_t)c->axis);
-    c->axis = list;
-    return STRATA_OK;
-}
-
-static strata_status weight_shape(strata_layer *layer, const strata_shape *input,
-                                  strata_shape *shape)
-{
-    const state *self = layer->state;
-    long long sorted[STRATA_MAX_RANK];
-    STRATA_TRY(sort_axes(layer, sorted));
-    *shape = (strata_shape){.rank = self->axis_count};
-    for (int i = 0; i < self->axis_count; i++) {
-        shape->dims[i] = input->dims[sorted[i] < 0 ? sorted[i] + input->rank : sorted[i]];
-        char text[STRATA__SHAPE_TEXT];
-        if (shape->dims[i] == STRATA_NONE)
-            return strata__fail(layer->ctx, STRATA_INVALID,
-                                "layer '%s': axis %lld must be of known size, and not the batch "
-                                "axis, of the input %s",
-                                layer->name, sorted[i], strata__shape_text(input, text));
-    }
-    return STRATA_OK;
+    return strata__sample_axes_check(layer, ((const config *)layer->config)->axis);
 }
 
 static strata_status build(strata_layer *layer, int count, const strata_shape *inputs)
 {
     (void)count;
     state *self = layer->state;
-    const config *c = layer->config;
-    strata_shape shape;
-    STRATA_TRY(
-        strata__axes_parse(layer, "axis", c->axis, inputs->rank, self->axes, &self->axis_count));
-    STRATA_TRY(weight_shape(layer, inputs, &shape));
+    config *c = layer->config;
+    STRATA_TRY(strata__sample_axes_build(layer, &c->axis, inputs, &self->axes));
     if (c->scale || c->rms_scaling)
-        self->gamma = strata_layer_add_weight(
-            layer, .name = "gamma", .shape = shape, .initializer = c->gamma_initializer,
-            .regularizer = c->gamma_regularizer, .constraint = c->gamma_constraint, .trainable = 1);
+        self->gamma = strata__add_weight(layer,
+                                         &(strata_weight){.name = "gamma",
+                                                          .shape = self->axes.shape,
+                                                          .initializer = c->gamma_initializer,
+                                                          .regularizer = c->gamma_regularizer,
+                                                          .constraint = c->gamma_constraint,
+                                                          .trainable = 1},
+                                         self->axes.placement, 0);
     if (c->center && !c->rms_scaling)
-        self->beta = strata_layer_add_weight(
-            layer, .name = "beta", .shape = shape, .initializer = c->beta_initializer,
-            .regularizer = c->beta_regularizer, .constraint = c->beta_constraint, .trainable = 1);
+        self->beta = strata__add_weight(layer,
+                                        &(strata_weight){.name = "beta",
+                                                         .shape = self->axes.shape,
+                                                         .initializer = c->beta_initializer,
+                                                         .regularizer = c->beta_regularizer,
+                                                         .constraint = c->beta_constraint,
+                                                         .trainable = 1},
+                                        self->axes.placement, 0);
     return layer->ctx->status;
 }
 
@@ -129,10 +70,10 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
     state *self = layer->state;
     const config *c = layer->config;
-    return strata__layer_normalization(layer->name, call->inputs[0], self->axis_count, self->axes,
-                                       self->gamma ? strata_variable_value(self->gamma) : NULL,
-                                       self->beta ? strata_variable_value(self->beta) : NULL,
-                                       c->epsilon, c->rms_scaling);
+    return strata__layer_normalization(
+        layer->name, call->inputs[0], self->axes.count, self->axes.axes,
+        strata_variable_value(self->gamma), strata_variable_value(self->beta), c->epsilon,
+        c->rms_scaling ? STRATA__BY_DEVIATION : STRATA__STANDARDIZED);
 }
 
 const strata_layer_class strata_layer_normalization_class = {
@@ -142,6 +83,7 @@ const strata_layer_class strata_layer_normalization_class = {
     .fields = fields,
     .field_count = sizeof fields / sizeof *fields,
     .state_size = sizeof(state),
+    .features = STRATA_FEATURES_SHARDED,
     .passes_mask = true,
     .create = create,
     .build = build,
