@@ -41,7 +41,8 @@ STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
  *   - Time in which the watchdog itself was stopped, as by a suspended job, does not count, nor while a debugger holds a rank.
  *   - Nodes tell each other by UDP, IPv4, on any free port. Where a firewall keeps it back, other nodes' ranks are "never heard" in the
  *     table, and only those of the own node can show progress.
- *   - When a network fails, mpirun itself may wait for its daemons: --mca oob_tcp_keepalive_time, _intvl, _probes limit that.
+ *   - When a network fails, the processes end, but mpirun waits for its daemons as long as TCP tries to reach them: a quarter of an hour
+ *     where net.ipv4.tcp_retries2 is 15.
  */
 
 /**

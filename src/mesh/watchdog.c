@@ -292,8 +292,10 @@ strata_status strata__watchdog_start(strata_context *ctx, int64_t seconds)
         return ctx->status;
     }
     set_times(w, seconds);
+    /* Whoever stands still from now on has been heard: the second time the whole island is shown. */
     publish(w, 'R');
     strata__barrier(ctx, STRATA__WORLD);
+    publish(w, 'R');
     ctx->watchdog = w;
     if (w->wake < 0 || !start_thread(w))
         strata__warn(ctx, "rank %d has no watchdog: a thread or an event cannot be had", ctx->rank);

@@ -10,19 +10,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* As many records as an Ethernet frame holds. */
-enum { MOST_RECORDS = 11, MOST_PACKETS = 4096 };
-
-typedef struct packet {
-    uint64_t key[2];
-    int32_t sender; /* rank */
-    int32_t count;
-    strata__record records[MOST_RECORDS];
-} packet;
+/* Taken in at a time. */
+enum { MOST_PACKETS = 4096 };
 
 static size_t packet_bytes(int count)
 {
-    return offsetof(packet, records) + (size_t)count * sizeof(strata__record);
+    return offsetof(strata__packet, records) + (size_t)count * sizeof(strata__record);
 }
 
 /* --- addresses --- */
@@ -113,7 +106,7 @@ static uint32_t address_of(const strata__endpoint *own, const strata__endpoint *
 
 /* --- sending --- */
 
-static void send_to(int socket, const strata__peers *peers, int rank, const packet *mail)
+static void send_to(int socket, const strata__peers *peers, int rank, const strata__packet *mail)
 {
     const strata__endpoint *own = &peers->all[peers->rank].endpoint;
     const strata__endpoint *peer = &peers->all[rank].endpoint;
@@ -124,7 +117,7 @@ static void send_to(int socket, const strata__peers *peers, int rank, const pack
                sizeof target);
 }
 
-static void send_to_islands(int socket, const strata__peers *peers, const packet *mail,
+static void send_to_islands(int socket, const strata__peers *peers, const strata__packet *mail,
                             uint64_t tick)
 {
     int others = peers->islands - 1;
@@ -141,12 +134,12 @@ static void send_to_islands(int socket, const strata__peers *peers, const packet
 void strata__mail_send(int socket, const strata__peers *peers, const strata__board *board,
                        uint64_t tick)
 {
-    packet mail = {.key = {peers->key[0], peers->key[1]}, .sender = peers->rank};
+    strata__packet mail = {.key = {peers->key[0], peers->key[1]}, .sender = peers->rank};
     for (int i = peers->starts[peers->own]; i < peers->starts[peers->own + 1]; i++) {
         if (strata__board_load(board, peers->members[i], &mail.records[mail.count]))
             mail.count++;
         bool last = i + 1 == peers->starts[peers->own + 1];
-        if (mail.count == MOST_RECORDS || (last && mail.count > 0)) {
+        if (mail.count == STRATA__PACKET_RECORDS || (last && mail.count > 0)) {
             send_to_islands(socket, peers, &mail, tick);
             mail.count = 0;
         }
@@ -155,12 +148,13 @@ void strata__mail_send(int socket, const strata__peers *peers, const strata__boa
 
 /* --- receiving --- */
 
-static bool is_genuine(const strata__peers *peers, const packet *mail, size_t bytes,
+static bool is_genuine(const strata__peers *peers, const strata__packet *mail, size_t bytes,
                        uint32_t address)
 {
     if (bytes < packet_bytes(1) || mail->key[0] != peers->key[0] || mail->key[1] != peers->key[1] ||
-        mail->count < 1 || mail->count > MOST_RECORDS || bytes != packet_bytes(mail->count) ||
-        mail->sender < 0 || mail->sender >= peers->ranks || strata__is_near(peers, mail->sender))
+        mail->count < 1 || mail->count > STRATA__PACKET_RECORDS ||
+        bytes != packet_bytes(mail->count) || mail->sender < 0 || mail->sender >= peers->ranks ||
+        strata__is_near(peers, mail->sender))
         return false;
     const strata__endpoint *own = &peers->all[peers->rank].endpoint;
     const strata__endpoint *sender = &peers->all[mail->sender].endpoint;
@@ -195,7 +189,7 @@ static void accept_record(const strata__peers *peers, strata__board *board, int 
 void strata__mail_receive(int socket, const strata__peers *peers, strata__board *board)
 {
     for (int i = 0; i < MOST_PACKETS; i++) {
-        packet mail;
+        strata__packet mail;
         struct sockaddr_in from = {0};
         socklen_t length = sizeof from;
         ssize_t bytes =

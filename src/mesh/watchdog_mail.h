@@ -14,6 +14,15 @@
 /* Islands that get mail in one tick: with more they take turns, so that the work stays bounded. */
 enum { STRATA__MAIL_PER_TICK = 64 };
 
+/* As many records as an Ethernet frame holds; only `count` of them are sent. */
+enum { STRATA__PACKET_RECORDS = 11 };
+typedef struct strata__packet {
+    uint64_t key[2];
+    int32_t sender; /* rank */
+    int32_t count;
+    strata__record records[STRATA__PACKET_RECORDS];
+} strata__packet;
+
 /* A socket on any free port, and how others reach it; -1, and port 0, where there is none. Local.
  */
 int strata__mail_open(strata__endpoint *own);

@@ -386,6 +386,7 @@ strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
 {
     saving save = {
         .ctx = ctx, .entries = entries, .count = count, .document = document, .file = {.fd = -1}};
+    const char *outer = strata__begin(&ctx->activity, STRATA__PHASE, "checkpoint");
     save_all(&save, path);
     if (ctx->mesh->rank != 0) { /* the name is rank 0's to remove */
         strata__free(ctx, save.file.temporary);
@@ -395,5 +396,7 @@ strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
     strata__free(ctx, save.parts);
     strata__free(ctx, save.offsets);
     strata__free(ctx, save.positions);
-    return strata__agree(ctx);
+    strata_status status = strata__agree(ctx);
+    strata__end(&ctx->activity, STRATA__PHASE, outer);
+    return status;
 }

@@ -43,6 +43,7 @@ strata_status strata__read_at(strata_context *ctx, int fd, const char *path, int
             return strata__fail(ctx, STRATA_BAD_DATA,
                                 "'%s' ends at byte %lld, %lld bytes too early", path,
                                 (long long)offset, (long long)bytes);
+        strata__goes_on(&ctx->activity);
         to += done;
         offset += done;
         bytes -= done;
@@ -61,6 +62,7 @@ strata_status strata__write_at(strata_context *ctx, int fd, const char *path, in
         if (done <= 0)
             return strata__fail(ctx, STRATA_IO, "cannot write '%s' at byte %lld: %s", path,
                                 (long long)offset, strerror(done < 0 ? errno : ENOSPC));
+        strata__goes_on(&ctx->activity);
         from += done;
         offset += done;
         bytes -= done;

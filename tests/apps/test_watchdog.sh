@@ -4,30 +4,7 @@
 set -u
 . "$srcdir/tests/tap.sh"
 
-said=$(mktemp -d)
-trap 'rm -rf "$said"' EXIT
-
-# run RANKS ARGUMENTS...: the program with a watchdog of two seconds; $code is the exit code of mpirun
-run() {
-    ranks=$1
-    shift
-    rm -f "$said/run.h5"
-    timeout -k 5 60 "$MPIRUN" -n "$ranks" tests/apps/trouble "$@" "$said/run.h5" --watchdog=2 \
-        > "$said/output" 2> "$said/errors" < /dev/null
-    code=$?
-}
-
-# mpirun may end a moment before the last of those that it has killed
-left_behind() {
-    for pid in $(sed -n 's/^pid //p' "$said/output"); do
-        waits=0
-        while kill -0 "$pid" 2> /dev/null && [ $waits -lt 50 ]; do
-            waits=$((waits + 1))
-            sleep 0.1
-        done
-        [ $waits -lt 50 ] || echo "process $pid is left behind"
-    done
-}
+. "$srcdir/tests/apps/trouble.sh"
 
 # row RANKS PATTERN: the last table has this row
 row() {
@@ -56,7 +33,9 @@ $(cat "$said/errors")"
     verdict "$name" "$wrong"
 }
 
-run 3 none 0 data 1
+trouble_options=--watchdog=2
+
+run 3 true 0 data 1
 verdict "a job that goes on is left alone" "$([ "$code" = 0 ] && [ ! -s "$said/errors" ] ||
     { echo "exit code $code"; cat "$said/errors"; })"
 
@@ -73,7 +52,7 @@ stalled "a rank that stays away from a collective" "rank 2 \\(in no collective\\
 
 STRATA_NODE_RANKS=1
 export STRATA_NODE_RANKS
-run 3 none 0 data 1
+run 3 true 0 data 1
 verdict "a job on several nodes is left alone" "$([ "$code" = 0 ] && [ ! -s "$said/errors" ] ||
     { echo "exit code $code"; cat "$said/errors"; })"
 run 3 away 1 update 3

@@ -12,9 +12,11 @@
 #include "base/context.h"
 
 static const char usage[] =
-    "Usage: trouble none|kill|stop|away RANK PHASE TIME CHECKPOINT [--mesh=…] [--watchdog=…]\n"
+    "Usage: trouble kill|stop|away|COMMAND RANK PHASE TIME CHECKPOINT [--mesh=…] [--watchdog=…]\n"
     "       trouble resume CHECKPOINT\n"
-    "The rank gets into trouble when it enters the phase for the TIME-th time.\n";
+    "The rank dies, stops, stays away for ever or runs the command when it enters the phase for "
+    "the "
+    "TIME-th time.\n";
 
 typedef struct trouble {
     const char *action, *phase;
@@ -32,6 +34,8 @@ static void meet_trouble(void *user, strata__doing kind, const char *name, bool 
         raise(SIGSTOP);
     else if (strcmp(t->action, "away") == 0)
         pause();
+    else if (system(t->action) != 0)
+        fprintf(stderr, "'%s' failed\n", t->action);
 }
 
 static strata_model *network(strata_context *ctx)
