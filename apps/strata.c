@@ -1,6 +1,7 @@
 /* The program strata: trains, evaluates and runs Keras models over MPI ranks. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
@@ -78,7 +79,10 @@ static void run(strata_context *ctx, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    strata_context *ctx = strata_init(MPI_COMM_WORLD, strata_options_from(&argc, &argv));
+    strata_options options = strata_options_from(&argc, &argv);
+    if (!options.signals && !getenv("STRATA_SIGNALS"))
+        options.signals = "USR1,TERM";
+    strata_context *ctx = strata_init(MPI_COMM_WORLD, options);
     if (!ctx)
         return strata_status_exit_code(STRATA_NO_MEMORY);
     if (strata_error(ctx) == STRATA_OK)

@@ -21,13 +21,15 @@ typedef struct strata_options {
     int verbosity;    /**< 1 errors only, 2 and warnings (default), 3 and information; STRATA_VERBOSITY */
     const char *dtype_policy; /**< of layers that name none, see strata_set_dtype_policy(); STRATA_DTYPE_POLICY */
     int64_t watchdog; /**< seconds, see below; STRATA_WATCHDOG_OFF; STRATA_WATCHDOG; default 600, off where the caller started MPI */
+    const char *signals; /**< "USR1,TERM": a run is saved and stopped when they come, see below; "none"; STRATA_SIGNALS; default none */
+    const char *max_time; /**< time the job has, as "3600", "90m", "1:30:00", see below; "none"; STRATA_MAX_TIME; default: Slurm's */
     int *argc;        /**< when set: the library's options are taken out of the program's arguments */
     char ***argv;
 } strata_options;
 
 /**
- * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=… (also as two words) are
- * taken out; the rest is left in place. The text stays owned by argv. Errors show up in strata_init(). Local.
+ * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=…, --signals=…, --max-time=… (also as two
+ * words) are taken out; the rest is left in place. The text stays owned by argv. Errors show up in strata_init(). Local.
  */
 STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
 
@@ -45,6 +47,17 @@ STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
  *     where net.ipv4.tcp_retries2 is 15.
  */
 
+/*
+ * Stopping in time. A fit with a Checkpoint callback is saved after the step that is under way, and ends with STRATA_RESTART, when
+ *   - one of `signals` has come to any rank. USR1 is taken from strata_init() to strata_finish(), and one that comes before fit waits for
+ *     it; TERM while such a fit runs, and at other times ends the process as ever. Other handlers of these signals come back afterwards. One
+ *     context of a process may ask for signals.
+ *   - so little is left of `max_time`, counted from strata_init(), or to the end of the Slurm job (SLURM_JOB_END_TIME), that it is needed:
+ *     5 seconds, and 1.5 times the longest save so far and a step. To know what a save costs, one is made after a quarter of the time.
+ * strata_finish() then prints what happened as one line, and rank 0 alone returns 75, since a launcher ends a job with a message for every
+ * process that returns something else than 0. Start the program again with fit's `resume` to go on.
+ */
+
 /**
  * Starts using the library on a communicator, which is duplicated. Calls MPI_Init when nobody has, and strata_finish() then ends MPI.
  * Never NULL unless memory for the context itself is missing; errors are sticky in it. Collective on comm.
@@ -53,7 +66,7 @@ STRATA_EXPORT strata_context *strata_init(MPI_Comm comm, strata_options options)
 
 /**
  * Frees the context with everything made in it; prints the first error, if any, as one line on rank 0; sets *ctx to NULL and
- * returns the process exit code, the same on every rank (strata_status_exit_code()). Collective on the mesh.
+ * returns the process exit code, the same on every rank but for STRATA_RESTART (strata_status_exit_code()). Collective on the mesh.
  */
 STRATA_EXPORT int strata_finish(strata_context **ctx);
 

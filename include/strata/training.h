@@ -81,8 +81,9 @@ STRATA_EXPORT strata_callback *strata_callback_new(strata_context *ctx, const st
 
 /**
  * Built-in callbacks in Keras notation: "EarlyStopping(monitor='val_loss', patience=3)", "ModelCheckpoint('m-{epoch:02d}.keras')",
- * "CSVLogger('log.csv')", "TerminateOnNaN", and "Checkpoint('run.h5', save_freq=100)" which calls strata_checkpoint_save() after every
- * epoch ('epoch') or so many batches. Owned by the context. Local.
+ * "CSVLogger('log.csv')", "TerminateOnNaN", and "Checkpoint('run.h5', save_freq='epoch', on_error='stop')", which calls
+ * strata_checkpoint_save() after every epoch, so many batches (100) or some time ('10m'); on_error='continue' goes on with a warning when
+ * a file cannot be written. Owned by the context. Local.
  */
 STRATA_EXPORT strata_callback *strata_callback_from_text(strata_context *ctx, const char *text);
 
@@ -134,7 +135,10 @@ typedef struct strata_fit_options {
 #ifndef __cplusplus
 #define strata_fit(model, data, ...) strata_fit_from(model, data, &(strata_fit_options){__VA_ARGS__})
 #endif
-/** Trains. Owned by the model; NULL after an error. Collective on the mesh. */
+/**
+ * Trains. Owned by the model; NULL after an error, and when a run was saved and stopped before its end (STRATA_RESTART; see "Stopping in
+ * time" in strata/context.h): the status keeps what follows from running. Collective on the mesh.
+ */
 STRATA_EXPORT const strata_history *strata_fit_from(strata_model *model, strata_dataset *data,
                                                     const strata_fit_options *options);
 

@@ -13,6 +13,8 @@
 /* Owned by the rooms below, in the order in which they are taken down: last first. */
 struct strata__mesh;   /* mesh/mesh.h */
 struct strata__watchdog; /* mesh/watchdog.h */
+struct strata__signals;  /* training/signals.h */
+struct strata__deadline; /* training/deadline.h */
 struct strata__tape;   /* tensor/tape.h */
 struct strata__scope;  /* tensor/tensor.h */
 struct strata__onednn; /* ops/onednn.h */
@@ -66,6 +68,8 @@ struct strata_context {
     strata__activity activity;        /* what it is doing */
     struct strata__mesh *mesh;
     struct strata__watchdog *watchdog; /* NULL: none */
+    struct strata__signals *signals;   /* NULL: none are taken */
+    struct strata__deadline *deadline; /* NULL: none */
     struct strata__tape *tape;               /* the recording tape, or NULL */
     struct strata__scope *scope;             /* owner of tensors made now */
     strata_variable *variables;              /* all of them, newest first; state/variable.h */

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "mesh/process.h"
 #include "mesh/watchdog_mail.h"
@@ -43,9 +43,7 @@ typedef struct strata__watchdog {
 
 static int64_t milliseconds(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)(strata__seconds() * 1000);
 }
 
 /* Whether no lower rank is alive, of all or of the own island. */

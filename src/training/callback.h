@@ -24,6 +24,12 @@ typedef struct strata__callback_methods {
     strata_status (*make)(strata_callback *callback);
     /* Frees what the state owns beside the configuration; optional. */
     void (*free)(strata_callback *callback);
+    /* Of a class that saves whole runs. `due` is asked after each step whether to save now: rank 0's
+     * answer holds. Errors of `save_run` are equal on all ranks; while trainer->stopping it must
+     * save or fail. Collective on the mesh; `due` and `place`, for messages, are local. */
+    bool (*due)(strata_callback *callback);
+    strata_status (*save_run)(strata_callback *callback, strata_model *model);
+    const char *(*place)(const strata_callback *callback);
     /* For checkpoints, optional: what decides the future of the run (new reference), and back. */
     json_t *(*save)(strata_callback *callback);
     strata_status (*restore)(strata_callback *callback, strata_model *model, const json_t *state);
@@ -50,11 +56,11 @@ void strata__callback_say(strata_context *ctx, const char *format, ...)
 void strata__text_real(strata__text *text, double value);
 
 /*
- * save_freq: "epoch", or a number of batches; as JSON text. *batches 0: at the end of epochs.
- * `owner` stands in messages. Local.
+ * save_freq as JSON text: "epoch", a number of batches, or, if `seconds` is not NULL, a time with
+ * its unit ("600s", "0:10:00"). Both 0: at the end of epochs. `owner` stands in messages. Local.
  */
 strata_status strata__save_freq_read(strata_context *ctx, const char *owner, const char *text,
-                                     int64_t *batches);
+                                     int64_t *batches, double *seconds);
 
 /* Counts batches for a save_freq; starts as zero, and again with every run. */
 typedef struct strata__batch_counter {

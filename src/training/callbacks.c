@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "training/callback.h"
 #include "training/names.h"
@@ -140,20 +141,27 @@ void strata__text_real(strata__text *text, double value)
     json_decref(json);
 }
 
+/* A bare number in quotation marks could mean either. */
+static bool read_time(const char *word, double *seconds)
+{
+    bool bare = strspn(word, "0123456789.") == strlen(word);
+    return seconds && !bare && strata__seconds_parse(word, seconds) && *seconds > 0;
+}
+
 strata_status strata__save_freq_read(strata_context *ctx, const char *owner, const char *text,
-                                     int64_t *batches)
+                                     int64_t *batches, double *seconds)
 {
     json_error_t error;
     json_t *json = strata__json_decode(ctx, text, strlen(text), &error);
     const char *word = json_string_value(json);
-    bool by_epoch = word && strcmp(word, "epoch") == 0;
-    *batches = by_epoch ? 0 : json_integer_value(json);
+    *batches = json_integer_value(json);
+    bool good = word ? strcmp(word, "epoch") == 0 || read_time(word, seconds) : *batches > 0;
     json_decref(json);
-    if (by_epoch || *batches > 0)
+    if (good)
         return STRATA_OK;
     return strata__fail(ctx, STRATA_INVALID,
-                        "%s: save_freq=%.100s is neither 'epoch' nor a number of batches", owner,
-                        text);
+                        "%s: save_freq=%.100s is neither 'epoch' nor a number of batches%s", owner,
+                        text, seconds ? " nor a time as '600s'" : "");
 }
 
 bool strata__batch_counter_due(strata__batch_counter *counter, int64_t batches)

@@ -1,36 +1,93 @@
 /* Checkpoint: writes the whole state of the run, to go on from. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include <strata/context.h>
+
+#include "base/clock.h"
 #include "training/callback.h"
+#include "training/deadline.h"
+#include "training/trainer.h"
 
 typedef struct config {
     const char *filepath;
     const char *save_freq;
+    const char *on_error;
 } config;
 
-static const config defaults = {.save_freq = "\"epoch\""};
+static const config defaults = {.save_freq = "\"epoch\"", .on_error = "stop"};
 
 static const strata_field fields[] = {
     STRATA_FIELD(config, filepath, .required = true, .help = "file that is replaced each time"),
-    STRATA_FIELD(config, save_freq, .json = true, .help = "'epoch', or a number of batches"),
+    STRATA_FIELD(config, save_freq, .json = true,
+                 .help = "'epoch', a number of batches, or a time: '10m'"),
+    STRATA_FIELD(config, on_error, .choices = "stop|continue",
+                 .help = "what becomes of the run when a file cannot be written"),
 };
 
 typedef struct checkpoint {
     strata__builtin builtin;
-    int64_t batches; /* between two files; 0: each epoch */
+    int64_t batches; /* between two files, or */
+    double seconds;  /* both 0: each epoch */
     strata__batch_counter counter;
+    double saved; /* strata__seconds() of the last save, or of the start */
 } checkpoint;
 
 static strata_status make(strata_callback *callback)
 {
     checkpoint *state = callback->state;
     const config *c = strata__callback_config(callback);
-    return strata__save_freq_read(callback->ctx, callback->name, c->save_freq, &state->batches);
+    return strata__save_freq_read(callback->ctx, callback->name, c->save_freq, &state->batches,
+                                  &state->seconds);
 }
 
-static void save(strata_callback *self, strata_model *model)
+/* --- saving --- */
+
+/* A file that cannot be written is no reason to lose what was learnt, if the user says so. */
+static strata_status bear_failure(strata_callback *self, const strata_model *model)
+{
+    strata_context *ctx = self->ctx;
+    const config *c = strata__callback_config(self);
+    bool bears = strcmp(c->on_error, "continue") == 0 && !model->trainer->stopping;
+    if (ctx->status != STRATA_IO || !bears)
+        return ctx->status;
+    strata__warn(ctx, "%s; training goes on without this checkpoint", ctx->message);
+    strata_error_clear(ctx);
+    return STRATA_OK;
+}
+
+static strata_status save_run(strata_callback *self, strata_model *model)
+{
+    checkpoint *state = self->state;
+    const config *c = strata__callback_config(self);
+    double start = strata__seconds();
+    strata_status status = strata_checkpoint_save(model, c->filepath);
+    state->saved = strata__seconds();
+    strata__deadline_saved(self->ctx, state->saved - start);
+    return status == STRATA_OK ? STRATA_OK : bear_failure(self, model);
+}
+
+static bool due(strata_callback *self)
+{
+    checkpoint *state = self->state;
+    if (state->seconds > 0)
+        return strata__seconds() - state->saved >= state->seconds;
+    return strata__batch_counter_due(&state->counter, state->batches);
+}
+
+static const char *place(const strata_callback *self)
 {
     const config *c = strata__callback_config(self);
-    strata_checkpoint_save(model, c->filepath);
+    return c->filepath;
+}
+
+/* --- hooks --- */
+
+static void train_begin(strata_callback *self, strata_model *model)
+{
+    checkpoint *state = self->state;
+    (void)model;
+    state->saved = strata__seconds();
 }
 
 static void epoch_end(strata_callback *self, strata_model *model, int epoch,
@@ -39,21 +96,27 @@ static void epoch_end(strata_callback *self, strata_model *model, int epoch,
     const checkpoint *state = self->state;
     (void)epoch;
     (void)logs;
-    if (state->batches == 0)
-        save(self, model);
+    if (self->ctx->status == STRATA_OK && state->seconds == 0 && state->batches == 0)
+        save_run(self, model);
 }
 
-static void train_batch_end(strata_callback *self, strata_model *model, int64_t batch,
-                            const strata_logs *logs)
+/* --- class --- */
+
+static json_t *save(strata_callback *callback)
 {
-    checkpoint *state = self->state;
-    (void)batch;
-    (void)logs;
-    if (strata__batch_counter_due(&state->counter, state->batches))
-        save(self, model);
+    const checkpoint *state = callback->state;
+    return json_pack("{s:I}", "batches", (json_int_t)state->counter.since);
 }
 
-/* Last, so that it finds what the other callbacks have made of the epoch or batch. */
+static strata_status restore(strata_callback *callback, strata_model *model, const json_t *saved)
+{
+    checkpoint *state = callback->state;
+    (void)model;
+    state->counter.since = json_integer_value(json_object_get(saved, "batches"));
+    return STRATA_OK;
+}
+
+/* Last, so that it finds what the other callbacks have made of the epoch. */
 const strata__class strata__checkpoint_callback = {
     .name = "Checkpoint",
     .module = "strata.callbacks",
@@ -64,5 +127,10 @@ const strata__class strata__checkpoint_callback = {
     .methods = &(const strata__callback_methods){
         .state_size = sizeof(checkpoint),
         .comes_last = true,
-        .hooks = {.epoch_end = epoch_end, .train_batch_end = train_batch_end},
-        .make = make}};
+        .hooks = {.train_begin = train_begin, .epoch_end = epoch_end},
+        .make = make,
+        .due = due,
+        .save_run = save_run,
+        .place = place,
+        .save = save,
+        .restore = restore}};

@@ -9,11 +9,17 @@
 
 strata_status strata__step_agree(strata_context *ctx, strata__step_flags *flags)
 {
-    enum { ERROR, NOT_A_NUMBER, SHOW, COUNT };
-    int32_t values[COUNT] = {ctx->status != STRATA_OK || ctx->deferred_status != STRATA_OK, flags->nan, flags->show};
+    enum { ERROR, NOT_A_NUMBER, SHOW, REQUEST, SAVES, COUNT };
+    int32_t values[COUNT] = {[ERROR] = ctx->status != STRATA_OK || ctx->deferred_status != STRATA_OK,
+                             [NOT_A_NUMBER] = flags->nan,
+                             [SHOW] = flags->show,
+                             [REQUEST] = flags->request,
+                             [SAVES] = ctx->rank == 0 ? flags->saves : 0};
     strata__max(ctx, STRATA__WORLD, values, COUNT, STRATA_INT32);
     flags->nan = values[NOT_A_NUMBER];
     flags->show = values[SHOW];
+    flags->request = values[REQUEST];
+    flags->saves = values[SAVES];
     return values[ERROR] ? strata__agree(ctx) : STRATA_OK;
 }
 
@@ -25,7 +31,11 @@ static strata_status test_batch(strata__trainer *trainer, const strata__binding 
     strata__hooks_batch_begin(hooks, STRATA__TEST, batch->step);
     STRATA_TRY(strata__step_run(trainer, binding, batch, false, NULL));
     strata__step_flags flags = {.show = progress && strata__progress_due(progress, batch->step)};
+    if (trainer->can_stop)
+        flags.request = strata__request_now(trainer->model->ctx);
     STRATA_TRY(strata__step_agree(trainer->model->ctx, &flags));
+    if (flags.request >= STRATA__STOP_IN_TIME)
+        trainer->stopping = flags.request;
     if (!hooks->batch_logs && !flags.show) {
         strata__hooks_batch_end(hooks, STRATA__TEST, batch->step, NULL);
         return STRATA_OK;
@@ -48,14 +58,14 @@ strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed
     strata__trainer_reset(trainer);
     strata__hooks_test_begin(hooks);
     strata__feed_start(feed, 0, 0);
-    while (more && status == STRATA_OK) {
+    while (more && status == STRATA_OK && !trainer->stopping) {
         strata_scope_begin(ctx);
         more = strata__feed_next(feed, &batch);
         if (more)
             status = test_batch(trainer, binding, &batch, hooks, progress);
         strata_scope_end(ctx);
     }
-    if (status == STRATA_OK) {
+    if (status == STRATA_OK && !trainer->stopping) {
         strata_logs logs = strata__trainer_logs(trainer, true);
         logs.names = trainer->names;
         strata__hooks_test_end(hooks, &logs);

@@ -6,11 +6,13 @@
 #include "base/memory.h"
 #include "training/callback.h"
 #include "training/checkpoint.h"
+#include "training/deadline.h"
 #include "training/history.h"
 #include "training/hooks.h"
 #include "training/loop.h"
 #include "training/metric_sums.h"
 #include "training/progress.h"
+#include "training/signals.h"
 
 /* What one call of fit needs. */
 typedef struct fitting {
@@ -23,7 +25,7 @@ typedef struct fitting {
     strata__hooks hooks;
     strata__progress progress;
     strata__class_weight class_weights[64];
-    bool nan_reported;
+    bool nan_reported, stop_reported;
 } fitting;
 
 /* --- options --- */
@@ -153,6 +155,31 @@ static void report_nan(fitting *f, int epoch, int64_t batch)
                  (long long)batch + 1, epoch + 1);
 }
 
+/* Whether the run ends here: there must be somebody to save it. Validation, which begins anew, can
+ * end it only after a step, or runs that have little time would never get on. */
+static void take_request(fitting *f, strata__request request)
+{
+    strata__trainer *trainer = f->trainer;
+    trainer->can_stop = f->hooks.saver >= 0;
+    if (request < STRATA__STOP_IN_TIME)
+        return;
+    if (trainer->can_stop)
+        trainer->stopping = request;
+    else if (!f->stop_reported)
+        strata__warn(trainer->model->ctx,
+                     "%s, but fit has no Checkpoint callback that could save the run: it goes on",
+                     strata__request_text(request));
+    f->stop_reported = true;
+}
+
+/* Saves the run after a step, when it is time for it. */
+static strata_status save_run(fitting *f, const strata__step_flags *flags)
+{
+    bool wanted = flags->request == STRATA__SAVE || f->trainer->stopping;
+    int32_t saver = wanted && f->trainer->can_stop ? (int32_t)1 << f->hooks.saver : 0;
+    return strata__hooks_save(&f->hooks, flags->saves | saver);
+}
+
 static strata_status train_batch(fitting *f, int epoch, const strata__batch *batch)
 {
     strata__trainer *trainer = f->trainer;
@@ -160,7 +187,9 @@ static strata_status train_batch(fitting *f, int epoch, const strata__batch *bat
     strata__hooks_batch_begin(&f->hooks, STRATA__TRAIN, batch->step);
     STRATA_TRY(strata__step_run(trainer, &f->binding, batch, true, &part));
     strata__step_flags flags = {.nan = !isfinite(part),
-                                .show = strata__progress_due(&f->progress, batch->step)};
+                                .show = strata__progress_due(&f->progress, batch->step),
+                                .request = strata__request_now(trainer->model->ctx),
+                                .saves = strata__hooks_due(&f->hooks)};
     STRATA_TRY(strata__step_agree(trainer->model->ctx, &flags));
     trainer->step = batch->step + 1;
     trainer->loss_is_nan = flags.nan;
@@ -173,7 +202,9 @@ static strata_status train_batch(fitting *f, int epoch, const strata__batch *bat
     } else {
         strata__hooks_batch_end(&f->hooks, STRATA__TRAIN, batch->step, NULL);
     }
-    return trainer->model->ctx->status;
+    STRATA_TRY(trainer->model->ctx->status);
+    take_request(f, flags.request);
+    return save_run(f, &flags);
 }
 
 static strata_status train_epoch(fitting *f, int epoch)
@@ -184,7 +215,7 @@ static strata_status train_epoch(fitting *f, int epoch)
     strata_status status = STRATA_OK;
     bool more = true;
     strata__feed_start(f->feed, epoch, trainer->step);
-    while (more && status == STRATA_OK && !trainer->stop) {
+    while (more && status == STRATA_OK && !trainer->stop && !trainer->stopping) {
         strata_scope_begin(ctx);
         const char *outer = strata__begin(&ctx->activity, STRATA__PHASE, "data");
         more = strata__feed_next(f->feed, &batch);
@@ -202,17 +233,26 @@ static bool validates(const fitting *f, int epoch)
     return f->validation_feed && (epoch + 1) % frequency == 0;
 }
 
-/* Validation, in which a checkpoint still has the sums of the epoch. */
+static strata_status evaluate(fitting *f)
+{
+    strata__activity *activity = &f->trainer->model->ctx->activity;
+    const char *outer = strata__begin(activity, STRATA__PHASE, "validation");
+    strata_status status = strata__evaluate_feed(f->trainer, f->validation_feed,
+                                                 &f->validation_binding, &f->hooks, NULL);
+    strata__end(activity, STRATA__PHASE, outer);
+    return status;
+}
+
+/* A checkpoint of this time has the sums of the epoch, whose validation begins anew. */
 static strata_status validate(fitting *f)
 {
     strata__trainer *trainer = f->trainer;
-    strata__activity *activity = &trainer->model->ctx->activity;
     strata__metric_sums_set_aside(trainer);
-    STRATA_TRY(strata__agree(trainer->model->ctx));
-    const char *outer = strata__begin(activity, STRATA__PHASE, "validation");
-    strata_status status =
-        strata__evaluate_feed(trainer, f->validation_feed, &f->validation_binding, &f->hooks, NULL);
-    strata__end(activity, STRATA__PHASE, outer);
+    strata_status status = strata__agree(trainer->model->ctx);
+    if (status == STRATA_OK)
+        status = evaluate(f);
+    if (status == STRATA_OK && trainer->stopping)
+        status = strata__hooks_save(&f->hooks, (int32_t)1 << f->hooks.saver);
     strata__metric_sums_drop(trainer);
     return status;
 }
@@ -227,9 +267,32 @@ static strata_status epoch_line(fitting *f, int epoch)
     if (!validates(f, epoch))
         return STRATA_OK;
     STRATA_TRY(validate(f));
+    if (trainer->stopping)
+        return STRATA_OK;
     logs = strata__trainer_logs(trainer, true);
     strata__line_add(trainer, &logs);
     return trainer->model->ctx->status;
+}
+
+static strata_status stop_run(fitting *f)
+{
+    strata__trainer *trainer = f->trainer;
+    return strata__fail(trainer->model->ctx, STRATA_RESTART,
+                        "%s: training stopped after step %lld of epoch %lld and was saved in '%s'; "
+                        "to go on, start again and resume from there",
+                        strata__request_text(trainer->stopping), (long long)trainer->step,
+                        (long long)trainer->epoch + 1, strata__hooks_place(&f->hooks));
+}
+
+static strata_status end_epoch(fitting *f, int epoch)
+{
+    strata__trainer *trainer = f->trainer;
+    trainer->step = 0;
+    trainer->epoch = epoch + 1;
+    STRATA_TRY(strata__history_add(trainer->model->ctx, trainer->history, &trainer->line));
+    strata__hooks_epoch_end(&f->hooks, epoch, &trainer->line);
+    strata__progress_epoch_end(&f->progress, &trainer->line);
+    return strata__agree(trainer->model->ctx);
 }
 
 static strata_status run_epoch(fitting *f, int epoch)
@@ -242,13 +305,9 @@ static strata_status run_epoch(fitting *f, int epoch)
     strata__progress_epoch(&f->progress, epoch, f->epochs, strata__feed_steps(f->feed));
     strata__progress_skip(&f->progress, trainer->step);
     STRATA_TRY(train_epoch(f, epoch));
-    STRATA_TRY(epoch_line(f, epoch));
-    trainer->step = 0;
-    trainer->epoch = epoch + 1;
-    STRATA_TRY(strata__history_add(trainer->model->ctx, trainer->history, &trainer->line));
-    strata__hooks_epoch_end(&f->hooks, epoch, &trainer->line);
-    strata__progress_epoch_end(&f->progress, &trainer->line);
-    return strata__agree(trainer->model->ctx);
+    if (!trainer->stopping)
+        STRATA_TRY(epoch_line(f, epoch));
+    return trainer->stopping ? stop_run(f) : end_epoch(f, epoch);
 }
 
 static strata_status run(fitting *f)
@@ -259,6 +318,11 @@ static strata_status run(fitting *f)
     trainer->stop = false;
     trainer->step = 0;
     trainer->hooks = &f->hooks;
+    trainer->can_stop = false;
+    trainer->stopping = STRATA__GO_ON;
+    if (f->hooks.saver >= 0)
+        strata__signals_begin_run(trainer->model->ctx);
+    strata__deadline_begin_run(trainer->model->ctx);
     STRATA_TRY(strata__resume_take(trainer, &f->hooks, &first));
     strata__hooks_train_begin(&f->hooks);
     for (int epoch = first; epoch < f->epochs && !trainer->stop; epoch++)
@@ -281,7 +345,9 @@ const strata_history *strata_fit_from(strata_model *model, strata_dataset *data,
     strata__progress_stop(&f.progress);
     strata__feed_free(f.feed);
     strata__feed_free(f.validation_feed);
+    strata__signals_end_run(model->ctx);
     trainer->hooks = NULL;
+    trainer->can_stop = false;
     trainer->class_weights = NULL;
     trainer->class_weight_count = 0;
     return status == STRATA_OK ? &trainer->history->shown : NULL;

@@ -10,17 +10,26 @@ static bool comes_last(const strata_callback *callback)
     return methods && methods->comes_last;
 }
 
+static bool saves_runs(const strata_callback *callback)
+{
+    const strata__callback_methods *methods = strata__callback_methods_of(callback);
+    return methods && methods->save_run;
+}
+
 void strata__hooks_take(strata__hooks *hooks, strata_model *model, strata_callback *const *callbacks)
 {
-    *hooks = (strata__hooks){.model = model};
+    *hooks = (strata__hooks){.model = model, .saver = -1};
     for (int last = 0; last <= 1; last++) {
         for (int i = 0; i < STRATA_MAX_CALLBACKS && callbacks[i]; i++) {
             if (comes_last(callbacks[i]) == last)
                 hooks->callbacks[hooks->count++] = callbacks[i];
         }
     }
-    for (int i = 0; i < hooks->count; i++)
+    for (int i = hooks->count - 1; i >= 0; i--) {
         hooks->batch_logs |= hooks->callbacks[i]->batch_logs;
+        if (saves_runs(hooks->callbacks[i]))
+            hooks->saver = i;
+    }
 }
 
 void strata__hooks_train_begin(strata__hooks *hooks)
@@ -124,4 +133,31 @@ void strata__hooks_batch_end(strata__hooks *hooks, strata__phase phase, int64_t 
         strata_callback *callback = hooks->callbacks[i];
         batch_end(callback, hooks->model, phase, batch, callback->batch_logs ? logs : NULL);
     }
+}
+
+int32_t strata__hooks_due(const strata__hooks *hooks)
+{
+    int32_t bits = 0;
+    for (int i = 0; i < hooks->count; i++) {
+        strata_callback *callback = hooks->callbacks[i];
+        if (saves_runs(callback) && strata__callback_methods_of(callback)->due(callback))
+            bits |= (int32_t)1 << i;
+    }
+    return bits;
+}
+
+strata_status strata__hooks_save(const strata__hooks *hooks, int32_t bits)
+{
+    for (int i = 0; i < hooks->count; i++) {
+        strata_callback *callback = hooks->callbacks[i];
+        if (bits >> i & 1)
+            STRATA_TRY(strata__callback_methods_of(callback)->save_run(callback, hooks->model));
+    }
+    return STRATA_OK;
+}
+
+const char *strata__hooks_place(const strata__hooks *hooks)
+{
+    const strata_callback *saver = hooks->callbacks[hooks->saver];
+    return strata__callback_methods_of(saver)->place(saver);
 }

@@ -12,6 +12,7 @@ typedef struct strata__hooks {
     int count;
     strata_callback *callbacks[STRATA_MAX_CALLBACKS];
     bool batch_logs; /* one of them wants numbers after each batch */
+    int saver;       /* the first that saves whole runs; -1: none does */
 } strata__hooks;
 
 /* The callbacks up to the first NULL, in order, but those behind that come last. */
@@ -28,5 +29,12 @@ void strata__hooks_predict_end(strata__hooks *hooks);
 void strata__hooks_batch_begin(strata__hooks *hooks, strata__phase phase, int64_t batch);
 /* logs NULL: for those that do not want numbers */
 void strata__hooks_batch_end(strata__hooks *hooks, strata__phase phase, int64_t batch, const strata_logs *logs);
+
+/* Which callbacks save the run after this step, as bits; to be asked once a step. Local. */
+int32_t strata__hooks_due(const strata__hooks *hooks);
+/* They do. Collective on the mesh. */
+strata_status strata__hooks_save(const strata__hooks *hooks, int32_t bits);
+/* Where hooks->saver saves. Local. */
+const char *strata__hooks_place(const strata__hooks *hooks);
 
 #endif

@@ -77,7 +77,7 @@ static strata_status make(strata_callback *callback)
         return strata__fail(ctx, STRATA_INVALID, "ModelCheckpoint: monitor is missing");
     STRATA_TRY(check_ending(ctx, c));
     STRATA_TRY(strata__path_check(ctx, callback->name, c->filepath, &uses_logs));
-    STRATA_TRY(strata__save_freq_read(ctx, callback->name, c->save_freq, &state->batches));
+    STRATA_TRY(strata__save_freq_read(ctx, callback->name, c->save_freq, &state->batches, NULL));
     callback->batch_logs = state->batches > 0 && (uses_logs || c->save_best_only);
     state->monitor = (strata__monitor){.owner = callback->name,
                                        .name = c->monitor,

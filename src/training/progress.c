@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "training/terminal.h"
@@ -15,13 +15,6 @@ enum { WIDTH = 20 /* of the bar, in characters */ };
 
 /* Seconds between two drawings: over each other, and as lines in a file. */
 static const double redraw_interval = 0.05, line_interval = 1;
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* --- where it goes --- */
 
@@ -168,7 +161,7 @@ static void add_bar(strata__text *text, const strata__progress *progress)
 
 static void draw(strata__progress *progress, bool ends, const strata_logs *logs)
 {
-    double now = seconds(), step = pace(progress, now);
+    double now = strata__seconds(), step = pace(progress, now);
     strata__text text = {.ctx = progress->ctx};
     strata__text_puts(&text, progress->terminal ? "\r" : "");
     add_bar(&text, progress);
@@ -187,7 +180,7 @@ static void draw(strata__progress *progress, bool ends, const strata_logs *logs)
 
 static void print_line(const strata__progress *progress, const strata_logs *logs)
 {
-    double now = seconds();
+    double now = strata__seconds();
     strata__text text = {.ctx = progress->ctx};
     add_count(&text, progress);
     strata__text_format(&text, " - %.0fs -", now - progress->started);
@@ -205,7 +198,7 @@ void strata__progress_epoch(strata__progress *progress, int epoch, int epochs, i
         return;
     progress->steps = steps;
     progress->done = progress->warm = 0;
-    progress->started = progress->shown = seconds();
+    progress->started = progress->shown = strata__seconds();
     if (epoch < 0)
         return;
     strata__text text = {.ctx = progress->ctx};
@@ -225,13 +218,13 @@ bool strata__progress_due(strata__progress *progress, int64_t step)
     progress->done = step + 1;
     if (progress->warm == 0) {
         progress->warm = progress->done;
-        progress->warmed = seconds();
+        progress->warmed = strata__seconds();
     }
     if (progress->verbose != 1)
         return false;
     double interval = progress->terminal ? redraw_interval : line_interval;
     bool last = progress->done == progress->steps && progress->terminal;
-    return last || seconds() - progress->shown >= interval;
+    return last || strata__seconds() - progress->shown >= interval;
 }
 
 void strata__progress_show(strata__progress *progress, int64_t done, const strata_logs *logs)

@@ -13,7 +13,9 @@
 #include "mesh/watchdog.h"
 #include "model/model.h"
 #include "training/callback.h"
+#include "training/deadline.h"
 #include "training/session.h"
+#include "training/signals.h"
 #include "training/trainer.h"
 
 /* --- options --- */
@@ -67,6 +69,10 @@ strata_options strata_options_from(int *argc, char ***argv)
             options.verbosity = number_or_none(value) > 3 ? -1 : (int)number_or_none(value);
         else if ((value = option_value("watchdog", *argc, *argv, i, &words)))
             options.watchdog = watchdog_seconds(value);
+        else if ((value = option_value("signals", *argc, *argv, i, &words)))
+            options.signals = value;
+        else if ((value = option_value("max-time", *argc, *argv, i, &words)))
+            options.max_time = value;
         else
             (*argv)[kept++] = (*argv)[i];
         i += words;
@@ -164,11 +170,12 @@ static void share_settings(strata_context *ctx, int64_t *watchdog)
 
 strata_context *strata_init(MPI_Comm comm, strata_options options)
 {
-    bool owns = strata__mpi_start();
     strata_context *ctx = strata__context_new();
     if (!ctx)
         return NULL;
-    ctx->owns_mpi = owns;
+    strata__signals_start(ctx, text_option(options.signals, "STRATA_SIGNALS"));
+    strata__deadline_start(ctx, text_option(options.max_time, "STRATA_MAX_TIME"));
+    ctx->owns_mpi = strata__mpi_start();
     ctx->compiler = &strata__trainer_compiler;
     ctx->seed = (uint64_t)number_option(ctx, options.seed, "--seed", "STRATA_SEED", 1);
     read_engines(ctx);
@@ -197,6 +204,10 @@ static void print_error(const strata_context *ctx)
 {
     if (ctx->status == STRATA_OK || ctx->rank != 0)
         return;
+    if (ctx->status == STRATA_RESTART) {
+        fprintf(stderr, "strata: %s\n", ctx->message);
+        return;
+    }
     if (ctx->error_rank > 0)
         fprintf(stderr, "strata: error on rank %d: %s\n", ctx->error_rank, ctx->message);
     else
@@ -206,6 +217,8 @@ static void print_error(const strata_context *ctx)
 void strata__session_close(strata_context *ctx)
 {
     strata__watchdog_stop(ctx);
+    strata__signals_stop(ctx);
+    strata__deadline_free(ctx);
     while (ctx->scope)
         strata_scope_end(ctx);
     strata__tape_free(ctx);
@@ -226,9 +239,9 @@ int strata_finish(strata_context **handle)
     if (ctx->mesh)
         strata__agree(ctx);
     print_error(ctx);
-    int code = strata_status_exit_code(ctx->status);
-    bool owns_mpi = ctx->owns_mpi;
+    bool owns_mpi = ctx->owns_mpi, restart = ctx->status == STRATA_RESTART;
     int rank = ctx->rank;
+    int code = restart && rank > 0 ? EXIT_SUCCESS : strata_status_exit_code(ctx->status);
     strata__session_close(ctx);
     int64_t left = strata__context_free(ctx);
     if (left > 0 && rank == 0 && getenv("STRATA_CHECK_LEAKS"))

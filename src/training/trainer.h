@@ -11,6 +11,7 @@
 #include "training/metric.h"
 #include "training/optimizer.h"
 #include "training/sample_weight.h"
+#include "training/stop.h"
 
 /* Loss and metrics of one output. */
 typedef struct strata__target {
@@ -44,7 +45,9 @@ typedef struct strata__trainer {
     double *line_values;
     json_t *config; /* compile_config as Keras writes it */
     strata_logs shown;       /* what evaluate and the single-batch calls return */
-    bool stop;
+    bool stop;     /* a callback has ended training */
+    bool can_stop; /* the fit under way can save the run and has got on: stopping may come up */
+    strata__request stopping; /* why the run ends before its time, saved; 0: it does not */
     bool loss_is_nan; /* of the last step of fit, on any rank */
     int class_weight_count; /* of the fit under way */
     const strata__class_weight *class_weights;

@@ -9,12 +9,18 @@
 #include "training/session.h"
 #include "training/trainer.h"
 
-strata_context *run_open(const char *mesh)
+strata_context *run_open_with(strata_options options)
 {
-    strata_context *ctx =
-        strata_init(MPI_COMM_WORLD, (strata_options){.mesh = mesh, .seed = 4, .verbosity = 1});
+    options.seed = 4;
+    options.verbosity = 1;
+    strata_context *ctx = strata_init(MPI_COMM_WORLD, options);
     assert_all_ok(ctx);
     return ctx;
+}
+
+strata_context *run_open(const char *mesh)
+{
+    return run_open_with((strata_options){.mesh = mesh});
 }
 
 void run_close(strata_context *ctx)

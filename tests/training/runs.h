@@ -13,6 +13,7 @@ enum { RUN_SAMPLES = 50, RUN_FEATURES = 6, RUN_CLASSES = 3, RUN_BATCH = 8, RUN_S
 
 /* Sessions that end when the test says so; blocks that are left fail it. Collective. */
 strata_context *run_open(const char *mesh);
+strata_context *run_open_with(strata_options options); /* but seed and verbosity */
 void run_close(strata_context *ctx);
 
 /* Dense layers, batch normalization and dropout, compiled with this optimizer and accuracy. */
