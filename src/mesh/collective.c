@@ -17,6 +17,7 @@ static const char *const names[STRATA__COLLECTIVES][STRATA__AXES] = {
     [STRATA__BARRIER] = ON_AXES("barrier"),
     [STRATA__GATHER] = ON_AXES("gather"),
     [STRATA__SCATTER_SUM] = ON_AXES("scattered sum"),
+    [STRATA__ROUTE] = ON_AXES("route"),
     [STRATA__PANELS] = ON_AXES("pieces of a product"),
     [STRATA__GRADIENTS] = ON_AXES("gradients"),
     [STRATA__GRADIENT_SUMS] = ON_AXES("sums of gradients"),

@@ -13,6 +13,7 @@ typedef enum strata__collective {
     STRATA__BARRIER,
     STRATA__GATHER,        /* of rows or columns */
     STRATA__SCATTER_SUM,   /* of rows or columns */
+    STRATA__ROUTE,         /* items to whom they concern, and answers */
     STRATA__PANELS,        /* pieces of a product of matrices */
     STRATA__GRADIENTS,     /* of an arena: waiting for those of the others */
     STRATA__GRADIENT_SUMS, /* within, or during the backward pass: adding them up */

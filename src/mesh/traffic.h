@@ -13,6 +13,8 @@
  *   broadcast (MPI_Bcast)                1      n by the root, else 0
  *   gather (MPI_Allgatherv)              1      own piece · (P − 1)
  *   scattered sum (MPI_Reduce_scatter)   1      n − own piece
+ *   plan of a route (MPI_Alltoall)       1      4 · (P − 1)
+ *   items on a route (MPI_Alltoallv)     1      n − those for itself
  *   pieces of a product (MPI_Isend)      one a message, and its bytes
  *   gradients between nodes              1 a bucket for the sums (MPI_Ialltoallv): the others'
  * sub-slices; 1 for the values (MPI_Iallgatherv): own sub-slice · (nodes − 1)

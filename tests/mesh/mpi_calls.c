@@ -84,6 +84,21 @@ int MPI_Reduce_scatter(const void *from, void *to, const int *counts, MPI_Dataty
     return PMPI_Reduce_scatter(from, to, counts, type, op, comm);
 }
 
+int MPI_Alltoall(const void *from, int elements, MPI_Datatype type, void *to, int to_elements,
+                 MPI_Datatype received, MPI_Comm comm)
+{
+    count((int64_t)elements * (size_of(comm) - 1), type);
+    return PMPI_Alltoall(from, elements, type, to, to_elements, received, comm);
+}
+
+int MPI_Alltoallv(const void *from, const int *counts, const int *offsets, MPI_Datatype type,
+                  void *to, const int *to_counts, const int *to_offsets, MPI_Datatype received,
+                  MPI_Comm comm)
+{
+    count(for_others(counts, comm), type);
+    return PMPI_Alltoallv(from, counts, offsets, type, to, to_counts, to_offsets, received, comm);
+}
+
 int MPI_Isend(const void *data, int elements, MPI_Datatype type, int to, int tag, MPI_Comm comm,
               MPI_Request *request)
 {

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "mesh/arena.h"
 #include "mesh/panels.h"
+#include "mesh/route.h"
 #include "mpi_calls.h"
 #include "variants.h"
 
@@ -181,6 +182,43 @@ static void test_one_rank_is_silent(void **state)
     assert_all(silent);
 }
 
+/* --- routes --- */
+
+/* m items of n floats to each member, and as many back. */
+static void there_and_back(strata_context *ctx, strata__axis axis, int64_t m, int64_t n)
+{
+    int64_t all = m * ctx->mesh->groups[axis].size;
+    int *counts = strata__alloc(ctx, (size_t)strata__route_room(ctx, axis) * sizeof *counts);
+    float *items = strata__calloc(ctx, (size_t)(all * n), sizeof *items);
+    float *arrivals = strata__calloc(ctx, (size_t)(all * n), sizeof *arrivals);
+    strata__route route;
+    for (int member = 0; member < ctx->mesh->groups[axis].size; member++)
+        counts[member] = (int)m;
+    strata__route_plan(ctx, axis, counts, &route);
+    strata__route_send(&route, items, arrivals, n * (int64_t)sizeof *items);
+    strata__route_answer(&route, arrivals, items, n * (int64_t)sizeof *items);
+    strata__free(ctx, arrivals);
+    strata__free(ctx, items);
+    strata__free(ctx, counts);
+}
+
+static void check_routes(strata_context *ctx, const variant *variant)
+{
+    (void)variant;
+    for (strata__axis axis = 0; axis < STRATA__AXES; axis++) {
+        int64_t others = ctx->mesh->groups[axis].size - 1;
+        counted c = count(ctx, axis, there_and_back, 5, WIDTH);
+        assert_all(carried(&c, false, 0, (4 + 2 * 4 * 5 * WIDTH) * others));
+        assert_all_int_equal(c.ours.calls, others > 0 ? 3 : 0);
+    }
+}
+
+static void test_routes_count_what_they_carry(void **state)
+{
+    (void)state;
+    for_each_mesh(check_routes);
+}
+
 /* --- products --- */
 
 static void send_panels(strata_context *ctx, strata__axis axis, int64_t m, int64_t n)
@@ -297,6 +335,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_collectives_count_what_they_exchange),
         cmocka_unit_test(test_one_rank_is_silent),
+        cmocka_unit_test(test_routes_count_what_they_carry),
         cmocka_unit_test(test_products_count_their_messages),
         cmocka_unit_test(test_arenas_count_a_step),
     };
