@@ -46,8 +46,10 @@ strata_tensor *strata__dense(const char *who, strata_tensor *x, strata_tensor *k
                              const strata__object *activation);
 
 /*
- * Rows of the table: indices (any shape, int32 or int64) → (…, d). table whole or sharded (V over rows gathered, d over cols). An
- * index out of range is deferred (strata__defer) with its sample and the range, and stands for row 0 until then.
+ * Rows of the table: indices (any shape, int32 or int64) → (…, d). table whole or sharded (V over rows, d over cols): the result is
+ * split over cols, and the members of a column of the mesh exchange the rows they need, each once however often it occurs; gradients
+ * go to the owners the same way. An index out of range is deferred (strata__defer) with its sample and the range, and stands for row 0
+ * until then. Collective on rows where the table is sharded.
  */
 strata_tensor *strata__embedding(const char *who, strata_tensor *indices, strata_tensor *table);
 

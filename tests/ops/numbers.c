@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "numbers.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -37,6 +38,41 @@ strata_tensor *test_batch(strata_context *ctx, const strata_shape *shape, const 
 strata_tensor *test_parameter(strata_context *ctx, const strata_shape *shape, const double *values)
 {
     return tensor_of(ctx, shape, false, values);
+}
+
+strata_tensor *test_shard(strata_context *ctx, strata__matrix *matrix, int64_t m, int64_t n,
+                          const double *values)
+{
+    strata__matrix_describe(ctx, "kernel", m, n, 0, 0, matrix);
+    strata_tensor *kernel = strata__tensor_new(
+        ctx, STRATA_FLOAT32, &STRATA_SHAPE(matrix->local_m, matrix->local_n), (strata__layout){0});
+    kernel->shape = STRATA_SHAPE(m, n);
+    kernel->matrix = matrix;
+    float *piece = kernel->data;
+    for (int64_t i = 0; i < matrix->local_m; i++) {
+        for (int64_t j = 0; j < matrix->local_n; j++)
+            piece[i * matrix->local_n + j] =
+                (float)values[(matrix->first_m + i) * n + matrix->first_n + j];
+    }
+    kernel->wants_gradient = true;
+    kernel->sink = strata__calloc(ctx, (size_t)strata__local_count(kernel) + 1, sizeof(float));
+    return kernel;
+}
+
+double test_shard_error(strata_tensor *kernel, const double *expected)
+{
+    const strata__matrix *matrix = kernel->matrix;
+    double worst = 0;
+    strata__sum(kernel->ctx, STRATA__DATA, kernel->sink, matrix->local_m * matrix->local_n,
+                STRATA_FLOAT32);
+    for (int64_t i = 0; i < matrix->local_m; i++) {
+        for (int64_t j = 0; j < matrix->local_n; j++) {
+            double error = fabs((double)kernel->sink[i * matrix->local_n + j] -
+                                expected[(matrix->first_m + i) * matrix->n + matrix->first_n + j]);
+            worst = error <= worst ? worst : error;
+        }
+    }
+    return worst;
 }
 
 /* Own piece of a whole array, features split or not. */

@@ -14,6 +14,15 @@ void test_values(double *values, int64_t count, unsigned seed);
 strata_tensor *test_batch(strata_context *ctx, const strata_shape *shape, const double *values);
 strata_tensor *test_parameter(strata_context *ctx, const strata_shape *shape, const double *values);
 
+/*
+ * This rank's piece of a matrix (m × n) that lies on the grid, as a variable's value is, with a
+ * sink that the caller gives back by strata__free(). The error is the largest of the sink, summed
+ * over data as arenas do, from the whole of what is expected. Collective.
+ */
+strata_tensor *test_shard(strata_context *ctx, strata__matrix *matrix, int64_t m, int64_t n,
+                          const double *values);
+double test_shard_error(strata_tensor *shard, const double *expected);
+
 /* Gradients of Σ y·upstream, upstream as long as y; all of it arrives at each rank's piece, at a
  * whole y too. Ends the recording. Collective. */
 void test_backward(strata_tensor *y, const double *upstream);

@@ -1,4 +1,4 @@
-/* Dense products and embeddings against plain loops: whole and sharded kernels on every mesh. */
+/* Dense products against plain loops: whole and sharded kernels on every mesh. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <string.h>
@@ -54,45 +54,6 @@ static void dense(const double *values, double *y, const void *user)
     }
 }
 
-/* --- a kernel that lies on the grid --- */
-
-/* Its tensor is this rank's piece, as a variable's value is. */
-static strata_tensor *shard(strata_context *ctx, strata__matrix *matrix, int64_t m, int64_t n,
-                            const double *values)
-{
-    strata__matrix_describe(ctx, "kernel", m, n, 0, 0, matrix);
-    strata_tensor *kernel = strata__tensor_new(
-        ctx, STRATA_FLOAT32, &STRATA_SHAPE(matrix->local_m, matrix->local_n), (strata__layout){0});
-    kernel->shape = STRATA_SHAPE(m, n);
-    kernel->matrix = matrix;
-    float *piece = kernel->data;
-    for (int64_t i = 0; i < matrix->local_m; i++) {
-        for (int64_t j = 0; j < matrix->local_n; j++)
-            piece[i * matrix->local_n + j] =
-                (float)values[(matrix->first_m + i) * n + matrix->first_n + j];
-    }
-    kernel->wants_gradient = true;
-    kernel->sink = strata__calloc(ctx, (size_t)strata__local_count(kernel) + 1, sizeof(float));
-    return kernel;
-}
-
-/* The sink has the sum over the grid's rows; over data the arenas sum. */
-static double shard_error(strata_tensor *kernel, const double *expected)
-{
-    const strata__matrix *matrix = kernel->matrix;
-    double worst = 0;
-    strata__sum(kernel->ctx, STRATA__DATA, kernel->sink, matrix->local_m * matrix->local_n,
-                STRATA_FLOAT32);
-    for (int64_t i = 0; i < matrix->local_m; i++) {
-        for (int64_t j = 0; j < matrix->local_n; j++) {
-            double error = fabs((double)kernel->sink[i * matrix->local_n + j] -
-                                expected[(matrix->first_m + i) * matrix->n + matrix->first_n + j]);
-            worst = error <= worst ? worst : error;
-        }
-    }
-    return worst;
-}
-
 /* --- comparison --- */
 
 typedef struct operands {
@@ -105,7 +66,7 @@ static void make_operands(strata_context *ctx, const problem *p, const double *v
     strata_shape shape = STRATA_SHAPE(p->samples, p->inner, p->k);
     const double *kernel = values + x_count(p);
     o->x = p->batch ? test_batch(ctx, &shape, values) : test_parameter(ctx, &shape, values);
-    o->kernel = p->sharded ? shard(ctx, &o->matrix, p->k, p->n, kernel)
+    o->kernel = p->sharded ? test_shard(ctx, &o->matrix, p->k, p->n, kernel)
                            : test_parameter(ctx, &STRATA_SHAPE(p->k, p->n), kernel);
     o->bias = p->bias ? test_parameter(ctx, &STRATA_SHAPE(p->n), kernel + p->k * p->n) : NULL;
 }
@@ -122,7 +83,7 @@ static void check_gradients(const problem *p, operands *o, const double *gradien
     const double *kernel = gradient + x_count(p);
     assert_all_gradient(o->x, gradient, 1e-4);
     if (p->sharded)
-        assert_all_near(shard_error(o->kernel, kernel), 0, 1e-4);
+        assert_all_near(test_shard_error(o->kernel, kernel), 0, 1e-4);
     else
         assert_all_gradient(o->kernel, kernel, 1e-4);
     if (p->bias)
@@ -260,101 +221,6 @@ static void test_dense_asks_the_system_for_nothing_in_a_steady_step(void **state
     assert_all_int_equal(ctx->memory.system_allocations, asked);
 }
 
-/* --- embedding --- */
-
-typedef struct picking {
-    int64_t samples, inner, rows, columns;
-    bool sharded, wide; /* table on the grid; int64 numbers */
-} picking;
-
-static int64_t number_of(const picking *p, int64_t i)
-{
-    return i * 5 % p->rows; /* some rows more than once, others never */
-}
-
-static strata_tensor *numbers_of(strata_context *ctx, const picking *p)
-{
-    strata_dtype dtype = p->wide ? STRATA_INT64 : STRATA_INT32;
-    strata_tensor *numbers = strata__tensor_new(ctx, dtype, &STRATA_SHAPE(p->samples, p->inner),
-                                                (strata__layout){.batch = true});
-    for (int64_t i = 0; i < strata__local_count(numbers); i++) {
-        int64_t number = number_of(p, strata__first_element(numbers) + i);
-        if (p->wide)
-            ((int64_t *)numbers->data)[i] = number;
-        else
-            ((int32_t *)numbers->data)[i] = (int32_t)number;
-    }
-    return numbers;
-}
-
-static void check_embedding(strata_context *ctx, const picking *p)
-{
-    double table[MOST], y[MOST], upstream[MOST], gradient[MOST] = {0};
-    int64_t count = p->samples * p->inner;
-    test_values(table, p->rows * p->columns, 1);
-    test_values(upstream, count * p->columns, 2);
-    for (int64_t i = 0; i < count * p->columns; i++) {
-        int64_t at = number_of(p, i / p->columns) * p->columns + i % p->columns;
-        y[i] = table[at];
-        gradient[at] += upstream[i];
-    }
-    strata_scope_begin(ctx);
-    strata__matrix matrix;
-    strata_tensor *tensor = p->sharded
-                                ? shard(ctx, &matrix, p->rows, p->columns, table)
-                                : test_parameter(ctx, &STRATA_SHAPE(p->rows, p->columns), table);
-    strata_tape_begin(ctx);
-    strata_tensor *result = strata__embedding("embedding", numbers_of(ctx, p), tensor);
-    assert_all_ok(ctx);
-    assert_all_tensor(result, y, 0);
-    test_backward(result, upstream);
-    if (p->sharded)
-        assert_all_near(shard_error(tensor, gradient), 0, 1e-5);
-    else
-        assert_all_gradient(tensor, gradient, 1e-5);
-    if (p->sharded)
-        strata__free(ctx, tensor->sink);
-    strata_scope_end(ctx);
-}
-
-static void test_embedding_on_every_mesh(void **state)
-{
-    (void)state;
-    static const picking all[] = {{5, 3, 7, 4, false, false},
-                                  {5, 3, 7, 4, true, false},
-                                  {2, 2, 3, 2, true, true},
-                                  {7, 2, 2, 1, true, true}};
-    const char *mesh;
-    for (int i = 0; (mesh = test_mesh(i)); i++) {
-        strata_context *ctx = test_context(mesh);
-        for (size_t k = 0; k < TEST_COUNT(all); k++)
-            check_embedding(ctx, &all[k]);
-    }
-}
-
-/* The rank that has the sample sees it, the agreement at the end of the step tells all. */
-static void test_embedding_names_the_sample_of_a_wrong_number(void **state)
-{
-    (void)state;
-    strata_context *ctx = test_context(test_mesh(0));
-    double table[8] = {0};
-    for (int wrong = -1; wrong <= 4; wrong += 5) {
-        strata_scope_begin(ctx);
-        strata_tensor *numbers = numbers_of(ctx, &(picking){5, 2, 4, 2, false, false});
-        for (int64_t i = 0; i < strata__local_count(numbers); i++) {
-            if (strata__first_element(numbers) + i == 7)
-                ((int32_t *)numbers->data)[i] = wrong;
-        }
-        strata_tensor *tensor = test_parameter(ctx, &STRATA_SHAPE(4, 2), table);
-        assert_all(strata__embedding("words", numbers, tensor) != NULL);
-        strata__agree(ctx);
-        assert_all_error(ctx, STRATA_BAD_DATA,
-                         wrong < 0 ? "words': index -1 of sample 3 of the batch is not in 0 … 3"
-                                   : "words': index 4 of sample 3 of the batch is not in 0 … 3");
-        strata_scope_end(ctx);
-    }
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -364,8 +230,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_dense_gradients_of_several_uses_add_up),
         cmocka_unit_test(test_dense_refuses_what_does_not_fit),
         cmocka_unit_test(test_dense_asks_the_system_for_nothing_in_a_steady_step),
-        cmocka_unit_test(test_embedding_on_every_mesh),
-        cmocka_unit_test(test_embedding_names_the_sample_of_a_wrong_number),
     };
     return test_main(argc, argv, tests, TEST_COUNT(tests));
 }
