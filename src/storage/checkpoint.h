@@ -36,14 +36,21 @@ typedef struct strata__entry {
     int shard_count;
 } strata__entry;
 
+/* What a checkpoint is to hold. */
+typedef struct strata__contents {
+    const strata__entry *entries;
+    int count;
+    const char *document; /* JSON text, used on rank 0 */
+    uint64_t run;         /* all checkpoints of a run have the same; 0: of none */
+} strata__contents;
+
 /*
  * Rank 0 lays the file out and reserves its space, every rank writes its parts at their places,
  * syncs, reads them back and compares; rank 0 renames over `path`. On failure the old file stands
- * and nothing else is left. `document` is JSON text, used on rank 0. Collective on the mesh.
+ * and nothing else is left. `path` counts on rank 0. Collective on the mesh.
  */
 strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
-                                      const strata__entry *entries, int count,
-                                      const char *document);
+                                      const strata__contents *contents);
 
 typedef struct strata__checkpoint strata__checkpoint;
 
@@ -56,6 +63,9 @@ strata_status strata__checkpoint_open(strata_context *ctx, const char *path,
 
 /* Owned by the checkpoint. */
 const char *strata__checkpoint_document(const strata__checkpoint *checkpoint);
+
+/* The run that saved it; 0: none in particular. Local. */
+uint64_t strata__checkpoint_run(const strata__checkpoint *checkpoint);
 
 /* The entries in the file, sorted by name, without shards; NULL past the last. Local. */
 const strata__entry *strata__checkpoint_entry(const strata__checkpoint *checkpoint, int number);

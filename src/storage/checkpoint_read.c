@@ -17,6 +17,7 @@ struct strata__checkpoint {
     char *document;
     strata__place *places;
     int64_t place_count;
+    uint64_t run;
 };
 
 static const char *name_of(const strata__checkpoint *checkpoint)
@@ -164,11 +165,15 @@ strata_status strata__checkpoint_open(strata_context *ctx, const char *path,
                                       strata__checkpoint **checkpoint)
 {
     strata__bytes bytes = {0};
+    uint64_t run = 0;
     *checkpoint = strata__calloc(ctx, 1, sizeof **checkpoint);
     if (ctx->mesh->rank == 0 && strata__bytes_open(ctx, path, &bytes) == STRATA_OK)
-        strata__seal_check(ctx, &bytes);
-    if (strata__bytes_share(ctx, &bytes, STRATA__COPY_LIMIT) == STRATA_OK)
+        strata__seal_check(ctx, &bytes, &run);
+    if (strata__bytes_share(ctx, &bytes, STRATA__COPY_LIMIT) == STRATA_OK) {
+        strata__broadcast(ctx, STRATA__WORLD, 0, &run, sizeof run);
+        (*checkpoint)->run = run;
         examine(ctx, &bytes, *checkpoint);
+    }
     strata__bytes_free(ctx, &bytes);
     strata_status status = strata__agree(ctx);
     if (status != STRATA_OK) {
@@ -181,6 +186,11 @@ strata_status strata__checkpoint_open(strata_context *ctx, const char *path,
 const char *strata__checkpoint_document(const strata__checkpoint *checkpoint)
 {
     return checkpoint->document;
+}
+
+uint64_t strata__checkpoint_run(const strata__checkpoint *checkpoint)
+{
+    return checkpoint->run;
 }
 
 const strata__entry *strata__checkpoint_entry(const strata__checkpoint *checkpoint, int number)

@@ -29,6 +29,7 @@ typedef struct saving {
     const strata__entry *entries;
     int count;
     const char *document; /* on rank 0 */
+    uint64_t run;
     int64_t *positions;   /* (count) of each entry among the sorted names */
     int64_t *offsets;     /* (count + 1) in the file, of each entry and of /shards */
     part *parts;
@@ -356,7 +357,7 @@ static strata_status seal_file(const saving *save)
     }
     strata__bytes bytes = {
         .name = save->file.path, .fd = save->file.fd, .size = (int64_t)about.st_size};
-    strata_status status = strata__seal_write(save->ctx, &bytes, extents, count);
+    strata_status status = strata__seal_write(save->ctx, &bytes, save->run, extents, count);
     strata__free(save->ctx, extents);
     return status;
 }
@@ -382,10 +383,14 @@ static strata_status save_all(saving *save, const char *path)
 }
 
 strata_status strata__checkpoint_save(strata_context *ctx, const char *path,
-                                      const strata__entry *entries, int count, const char *document)
+                                      const strata__contents *contents)
 {
-    saving save = {
-        .ctx = ctx, .entries = entries, .count = count, .document = document, .file = {.fd = -1}};
+    saving save = {.ctx = ctx,
+                   .entries = contents->entries,
+                   .count = contents->count,
+                   .document = contents->document,
+                   .run = contents->run,
+                   .file = {.fd = -1}};
     const char *outer = strata__begin(&ctx->activity, STRATA__PHASE, "checkpoint");
     save_all(&save, path);
     if (ctx->mesh->rank != 0) { /* the name is rank 0's to remove */

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "storage/leftovers.h"
 
 int strata__file_open(strata_context *ctx, const char *path, int64_t *size)
 {
@@ -70,32 +72,25 @@ strata_status strata__write_at(strata_context *ctx, int fd, const char *path, in
     return STRATA_OK;
 }
 
-/* Length of the directory part of a path, its last slash included; 0 when there is none. */
-static int directory_length(const char *path)
+int strata__directory_length(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? (int)(slash - path) + 1 : 0;
 }
 
-/* directory/.name.0123456789abcdef.part */
-static char *temporary_name(strata_context *ctx, const char *path)
+strata_status strata__draw(strata_context *ctx, uint64_t *bits)
 {
-    uint64_t random;
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
-        strata__fail(ctx, STRATA_IO, "cannot draw a name for a temporary file: %s",
-                     strerror(errno));
-        return NULL;
-    }
-    int directory = directory_length(path);
-    return strata__format(ctx, "%.*s.%s.%016llx.part", directory, path, path + directory,
-                          (unsigned long long)random);
+    if (getrandom(bits, sizeof *bits, 0) == (ssize_t)sizeof *bits)
+        return STRATA_OK;
+    return strata__fail(ctx, STRATA_IO, "cannot draw random bits for the name of a file: %s",
+                        strerror(errno));
 }
 
 strata_status strata__file_create(strata_context *ctx, const char *path, strata__new_file *file)
 {
     *file = (strata__new_file){.fd = -1};
     file->path = strata__strdup(ctx, path);
-    char *name = file->path ? temporary_name(ctx, path) : NULL;
+    char *name = file->path ? strata__temporary_name(ctx, path) : NULL;
     if (name) {
         file->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (file->fd < 0)
@@ -107,6 +102,7 @@ strata_status strata__file_create(strata_context *ctx, const char *path, strata_
         strata__file_discard(ctx, file);
         return ctx->status;
     }
+    flock(file->fd, LOCK_EX | LOCK_NB); /* where it works, it tells that the file is in use */
     file->temporary = name;
     return STRATA_OK;
 }
@@ -115,7 +111,7 @@ strata_status strata__file_create(strata_context *ctx, const char *path, strata_
  * no failure. */
 static int sync_directory(strata_context *ctx, const char *path)
 {
-    int length = directory_length(path);
+    int length = strata__directory_length(path);
     char *directory = strata__format(ctx, "%.*s", length ? length : 1, length ? path : ".");
     if (!directory)
         return ENOMEM;

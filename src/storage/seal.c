@@ -2,8 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/seal.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "storage/checkpoint.h"
@@ -14,7 +16,9 @@ static const char magic[8] = "STRATACP";
 
 typedef struct seal {
     char magic[8];
-    int64_t version, user_block, file_bytes, extent_count, crc32c;
+    int64_t version, user_block, file_bytes;
+    uint64_t run;
+    int64_t extent_count, crc32c;
     strata__extent extents[];
 } seal;
 
@@ -46,7 +50,7 @@ static int compare_extents(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-strata_status strata__seal_write(strata_context *ctx, const strata__bytes *bytes,
+strata_status strata__seal_write(strata_context *ctx, const strata__bytes *bytes, uint64_t run,
                                  strata__extent *extents, int64_t count)
 {
     int64_t size = strata__seal_bytes(count);
@@ -57,6 +61,7 @@ strata_status strata__seal_write(strata_context *ctx, const strata__bytes *bytes
     head->version = STRATA__CHECKPOINT_VERSION;
     head->user_block = size;
     head->file_bytes = bytes->size;
+    head->run = run;
     head->extent_count = count;
     if (count > 0) {
         qsort(extents, (size_t)count, sizeof *extents, compare_extents);
@@ -124,7 +129,7 @@ static strata_status check_sum(strata_context *ctx, const strata__bytes *bytes, 
                            : damaged(ctx, bytes, "the checksum of its structures is wrong");
 }
 
-strata_status strata__seal_check(strata_context *ctx, const strata__bytes *bytes)
+strata_status strata__seal_check(strata_context *ctx, const strata__bytes *bytes, uint64_t *run)
 {
     seal head;
     if (bytes->size < (int64_t)sizeof head)
@@ -132,6 +137,7 @@ strata_status strata__seal_check(strata_context *ctx, const strata__bytes *bytes
                             bytes->name);
     STRATA_TRY(strata__bytes_read(ctx, bytes, 0, &head, sizeof head));
     STRATA_TRY(check_head(ctx, bytes, &head));
+    *run = head.run;
     seal *whole = strata__alloc(ctx, (size_t)head.user_block);
     if (!whole)
         return ctx->status;
@@ -140,4 +146,16 @@ strata_status strata__seal_check(strata_context *ctx, const strata__bytes *bytes
         status = check_sum(ctx, bytes, whole);
     strata__free(ctx, whole);
     return status;
+}
+
+uint64_t strata__seal_run(const char *path)
+{
+    seal head;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    bool sealed = fd >= 0 && pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head &&
+                  memcmp(head.magic, magic, sizeof magic) == 0 &&
+                  head.version <= STRATA__CHECKPOINT_VERSION;
+    if (fd >= 0)
+        close(fd);
+    return sealed ? head.run : 0;
 }

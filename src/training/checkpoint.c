@@ -63,8 +63,9 @@ strata_status strata_checkpoint_save(strata_model *model, const char *path)
     contents c = {.arrays.ctx = model->ctx};
     strata_status status = gather(trainer, &c);
     if (status == STRATA_OK)
-        status =
-            strata__checkpoint_save(model->ctx, path, c.arrays.entries, c.arrays.count, c.document);
+        status = strata__checkpoint_save(
+            model->ctx, path,
+            &(strata__contents){c.arrays.entries, c.arrays.count, c.document, 0});
     contents_free(&c);
     return status;
 }

@@ -130,7 +130,9 @@ static void save_model(strata_context *ctx, const char *path, int axis)
     model m;
     lay_model(&m, axis);
     fill_model(&m);
-    strata__checkpoint_save(ctx, path, m.entries, ENTRIES, test_rank() == 0 ? document : NULL);
+    strata__contents contents = {
+        .entries = m.entries, .count = ENTRIES, .document = test_rank() == 0 ? document : NULL};
+    strata__checkpoint_save(ctx, path, &contents);
 }
 
 static void check_loaded(strata_context *ctx, const strata__checkpoint *checkpoint, int axis)
@@ -265,7 +267,8 @@ static void check_not_saved(void (*change)(model *m), strata_status status, cons
     lay_model(&m, 0);
     fill_model(&m);
     change(&m);
-    strata__checkpoint_save(ctx, test_path("e.strata"), m.entries, ENTRIES, document);
+    strata__contents contents = {.entries = m.entries, .count = ENTRIES, .document = document};
+    strata__checkpoint_save(ctx, test_path("e.strata"), &contents);
     assert_all_error(ctx, status, words);
     assert_all(access(test_path("e.strata"), F_OK) != 0);
 }

@@ -75,7 +75,7 @@ static void save_checkpoint(strata_context *ctx, const char *path, float value)
     strata__shard shard = {
         .writes = true, .first = {piece.first}, .count = {piece.count}, .data = values};
     strata__entry entry = {"weights/x", STRATA_FLOAT32, STRATA_SHAPE(ELEMENTS), &shard, 1};
-    strata__checkpoint_save(ctx, path, &entry, 1, "{}");
+    strata__checkpoint_save(ctx, path, &(strata__contents){&entry, 1, "{}", 0});
     free(values);
 }
 
