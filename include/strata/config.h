@@ -40,6 +40,7 @@ typedef struct strata_field {
     bool repeat;       /**< for ints: 0 is not a value, it repeats the entry before */
     int64_t fill;      /**< for ints with `repeat`: the value when all entries are 0 */
     bool fill_is_none; /**< for ints with `repeat`: all entries 0 is null (strides = pool_size) */
+    bool or_number;    /**< for shapes: files may have one number for a list of it */
     bool one_number;   /**< for reals: Keras takes a list too, which is refused as not supported */
     bool omit_default; /**< not written by get_config while it has its default value */
     const char *help;

@@ -423,7 +423,11 @@ static void shape_set_null(void *member, size_t size)
 
 static bool shape_read(const strata__row *row, const json_t *json, void *member)
 {
-    (void)row;
+    int64_t number;
+    if (row->field->or_number && whole_from_json(json, &number)) {
+        *(strata_shape *)member = STRATA_SHAPE(number);
+        return true;
+    }
     strata_shape shape = {.rank = (int)json_array_size(json)};
     if (!json_is_array(json) || json_array_size(json) > STRATA_MAX_RANK)
         return false;

@@ -110,6 +110,9 @@ strata_tensor *strata__dropout(strata_tensor *x, double rate, const strata_shape
 /* --- shapes (ops/shapes.c) --- */
 
 strata_tensor *strata__transpose(strata_tensor *x, const int *permutation);
+/* So many last axes, after the batch, as one; and the last one as several of these sizes. One is as it is, else the result is whole. */
+strata_tensor *strata__fold_last(strata_tensor *x, int count);
+strata_tensor *strata__unfold_last(strata_tensor *x, int count, const int64_t *sizes);
 /* Keras's merge rule: dims of 1 inserted after the batch axis where ranks differ. */
 strata_tensor *strata__expand_like(strata_tensor *x, int rank);
 

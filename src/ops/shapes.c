@@ -84,6 +84,28 @@ strata_tensor *strata__expand_like(strata_tensor *x, int rank)
     return view(x, &shape);
 }
 
+strata_tensor *strata__fold_last(strata_tensor *x, int count)
+{
+    if (!x || count < 2)
+        return x;
+    strata_shape shape = x->shape;
+    shape.rank -= count - 1;
+    shape.dims[shape.rank - 1] = strata__product(&x->shape, shape.rank - 1, x->shape.rank);
+    x = strata__whole(x);
+    return x ? view(x, &shape) : NULL;
+}
+
+strata_tensor *strata__unfold_last(strata_tensor *x, int count, const int64_t *sizes)
+{
+    if (!x || count < 2)
+        return x;
+    strata_shape shape = x->shape;
+    memcpy(shape.dims + shape.rank - 1, sizes, (size_t)count * sizeof *sizes);
+    shape.rank += count - 1;
+    x = strata__whole(x);
+    return x ? view(x, &shape) : NULL;
+}
+
 /* --- transpose --- */
 
 typedef struct saved_permutation {

@@ -203,6 +203,59 @@ static void test_values_survive_every_placement(void **state)
     }
 }
 
+/* The value of a kernel with several columns is the matrix of the product, and of its bias the
+ * vector. */
+static const struct {
+    strata_shape shape;
+    strata__placement placement;
+    int columns;
+    const char *value; /* shape of the value */
+} products[] = {
+    {{{5, 3, 2}, 3}, STRATA__MATRIX, 2, "(5, 6)"}, {{{3, 2, 5}, 3}, STRATA__MATRIX, 1, "(6, 5)"},
+    {{{2, 3, 4}, 3}, STRATA__MATRIX, 2, "(2, 12)"}, {{{1, 1, 7}, 3}, STRATA__MATRIX, 2, "(1, 7)"},
+    {{{4, 3}, 2}, STRATA__MATRIX, 1, "(4, 3)"},    {{{3, 2}, 2}, STRATA__VECTOR, 2, "(6,)"},
+    {{{5}, 1}, STRATA__VECTOR, 1, "(5,)"},          {{{2, 3, 4}, 3}, STRATA__WHOLE, 2, "(2, 12)"},
+};
+
+static void test_columns_of_products(void **state)
+{
+    (void)state;
+    for (int i = 0; test_mesh(i); i++) {
+        strata_context *ctx = test_context(test_mesh(i));
+        for (size_t k = 0; k < TEST_COUNT(products); k++) {
+            char text[STRATA__SHAPE_TEXT];
+            strata_variable *variable =
+                WEIGHT(ctx, .shape = products[k].shape, .placement = products[k].placement,
+                       .columns = products[k].columns);
+            assert_all_ok(ctx);
+            check_round_trip(variable);
+            check_blocks(variable);
+            strata_shape shape = strata_variable_shape(variable);
+            assert_all(strata__shape_equal(&shape, &products[k].shape));
+            assert_all_string_equal(strata__shape_text(&variable->value->shape, text),
+                                    products[k].value);
+            const strata__matrix *matrix = variable->value->matrix;
+            bool sharded = variable->placement == STRATA__MATRIX;
+            assert_all((matrix != NULL) == sharded);
+            assert_all(!sharded || (variable->value->local.dims[0] == matrix->local_m &&
+                                    variable->value->local.dims[1] == matrix->local_n &&
+                                    matrix->n == variable->value->shape.dims[1]));
+            strata__variable_free(variable);
+        }
+    }
+}
+
+static void test_columns_need_axes(void **state)
+{
+    (void)state;
+    strata_context *ctx = test_context(NULL);
+    if (test_ranks() == 1)
+        return;
+    ctx = test_context(test_mesh(1));
+    assert_all(!WEIGHT(ctx, .shape = STRATA_SHAPE(3, 2), .placement = STRATA__MATRIX, .columns = 2));
+    assert_all_error(ctx, STRATA_INTERNAL, "too few axes (2) to be sharded");
+}
+
 /* --- replica operations --- */
 
 static strata_variable *counter(strata_context *ctx, strata_dtype dtype,
@@ -511,6 +564,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_properties),
         cmocka_unit_test(test_initial_values_of_every_type),
         cmocka_unit_test(test_values_survive_every_placement),
+        cmocka_unit_test(test_columns_of_products),
+        cmocka_unit_test(test_columns_need_axes),
         cmocka_unit_test(test_on_write_aggregates_the_passed_value),
         cmocka_unit_test(test_on_write_without_a_rule_is_refused),
         cmocka_unit_test(test_wrong_values_are_refused),

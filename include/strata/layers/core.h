@@ -1,4 +1,4 @@
-/* Core layers: Input, Dense, Activation, Embedding, Lambda. */
+/* Core layers: Input, Dense, EinsumDense, Activation, Embedding, Lambda. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_LAYERS_CORE_H
 #define STRATA_LAYERS_CORE_H
@@ -48,6 +48,31 @@ typedef struct strata_dense_config {
     STRATA_LAYER_DEFAULTS
 extern STRATA_EXPORT const strata_layer_class strata_dense_class;
 #define strata_dense(x, ...) STRATA_APPLY(dense, x, __VA_ARGS__)
+
+/**
+ * y = activation(einsum(equation, x, kernel) + bias). The equation names the axes of x, kernel and y by letters, the batch first:
+ * "ab,bc->ac", "abc,cd->abd", "abc,cde->abde", "...x,xy->...y", "ab...,bc->ac...". output_shape has the sizes of y's letters after the
+ * batch, STRATA_NONE where they are those of x. Weights: kernel; bias with the axes of y from the first of bias_axes on, of size 1 along
+ * those that are not among them. A kernel whose first axes meet the last of x lies on the model grid, as Dense's does; others are whole.
+ */
+typedef struct strata_einsum_dense_config {
+    const char *equation;      /**< required */
+    strata_shape output_shape; /**< required */
+    const char *activation;    /**< NULL: none */
+    const char *bias_axes;     /**< letters of y; NULL: no bias */
+    const char *kernel_initializer;
+    const char *bias_initializer;
+    const char *kernel_regularizer;
+    const char *bias_regularizer;
+    const char *kernel_constraint;
+    const char *bias_constraint;
+    STRATA_LAYER_COMMON
+} strata_einsum_dense_config;
+#define strata_einsum_dense_defaults                                                               \
+    .output_shape = STRATA_NO_SHAPE, .kernel_initializer = "glorot_uniform",                       \
+    .bias_initializer = "zeros", STRATA_LAYER_DEFAULTS
+extern STRATA_EXPORT const strata_layer_class strata_einsum_dense_class;
+#define strata_einsum_dense(x, ...) STRATA_APPLY(einsum_dense, x, __VA_ARGS__)
 
 /** An activation function as a layer. */
 typedef struct strata_activation_config {

@@ -1,0 +1,315 @@
+/* EinsumDense: y = activation(einsum(equation, x, kernel) + bias).
+ * https://keras.io/api/layers/core_layers/einsum_dense */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/core/einsum_dense.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include <strata/layers/core.h>
+
+#include "ops/einsum.h"
+
+typedef strata_einsum_dense_config config;
+static const config defaults = {strata_einsum_dense_defaults};
+static const strata_field fields[] = {
+    STRATA_LAYER_FIELDS(config),
+    STRATA_LAYER_ACTIVITY_FIELD(config),
+    STRATA_FIELD(config, output_shape, .required = true, .min = 0, .max = INT32_MAX,
+                 .or_number = true, .help = "sizes of the output's axes after the batch"),
+    STRATA_FIELD(config, equation, .required = true, .help = "letters of the axes"),
+    STRATA_FIELD(config, activation, .family = &strata__activation_family, .help = "of the result"),
+    STRATA_FIELD(config, bias_axes, .help = "output axes along which the bias differs"),
+    STRATA_FIELD(config, kernel_initializer, .family = &strata__initializer_family,
+                 .help = "of the kernel"),
+    STRATA_FIELD(config, bias_initializer, .family = &strata__initializer_family,
+                 .help = "of the bias"),
+    STRATA_FIELD(config, kernel_regularizer, .family = &strata__regularizer_family,
+                 .help = "of the kernel"),
+    STRATA_FIELD(config, bias_regularizer, .family = &strata__regularizer_family,
+                 .help = "of the bias"),
+    STRATA_FIELD(config, kernel_constraint, .family = &strata__constraint_family,
+                 .help = "of the kernel"),
+    STRATA_FIELD(config, bias_constraint, .family = &strata__constraint_family,
+                 .help = "of the bias"),
+};
+
+/*
+ * An equation that is a product of the last axes of x with the first of the kernel is computed as
+ * one: kernel and bias lie on the model grid, and y is a matrix until its columns are unfolded.
+ */
+typedef struct state {
+    strata_variable *kernel, *bias; /* bias NULL: none */
+    strata__equation equation;
+    int columns;                           /* last axes of the kernel and of y; 0: no product */
+    int64_t column_sizes[STRATA_MAX_RANK]; /* [columns] */
+    bool plain;                            /* the bias, if any, is that of the columns */
+    strata__object activation;
+} state;
+
+static strata_status create(strata_layer *layer)
+{
+    state *self = layer->state;
+    const config *c = layer->config;
+    return strata__object_parse(layer->ctx, &strata__activation_family, c->activation,
+                                &self->activation);
+}
+
+/* --- shapes --- */
+
+/* What building works out. */
+typedef struct shapes {
+    strata_layer *layer;
+    const strata__equation *equation;
+    const strata_shape *x;
+    strata_shape y, kernel, bias;
+} shapes;
+
+static strata_status refuse_sizes(const shapes *s, int wanted)
+{
+    const config *c = s->layer->config;
+    return strata__fail(s->layer->ctx, STRATA_INVALID,
+                        "layer '%s': output_shape has %d sizes, but the output of '%s' has %d axes "
+                        "after the batch",
+                        s->layer->name, c->output_shape.rank, c->equation, wanted);
+}
+
+/* y: batch, elided axes as in x, and output_shape for the letters. After elided last axes
+ * output_shape may go on with their sizes. */
+static strata_status complete_output(shapes *s)
+{
+    const config *c = s->layer->config;
+    const strata__equation *e = s->equation;
+    int rank = (int)strlen(e->y), elided = e->elided, before = e->left ? elided : 1;
+    int given = rank - before - (e->left ? 0 : elided);
+    int most = e->left ? given : given + elided;
+    if (c->output_shape.rank < given || c->output_shape.rank > most)
+        return refuse_sizes(s, given);
+    s->y.rank = rank;
+    for (int i = 0; i < rank; i++) {
+        const char *in_x = strchr(e->x, e->y[i]);
+        int64_t own = in_x ? s->x->dims[in_x - e->x] : STRATA_NONE;
+        int64_t wanted = i >= before && i - before < c->output_shape.rank
+                             ? c->output_shape.dims[i - before]
+                             : STRATA_NONE;
+        if (own != STRATA_NONE && wanted != STRATA_NONE && own != wanted)
+            return strata__fail(s->layer->ctx, STRATA_INVALID,
+                                "layer '%s': Input shape and output shape do not match at shared "
+                                "dimension '%c'. Input shape is %lld, and output shape is %lld.",
+                                s->layer->name, e->y[i], (long long)own, (long long)wanted);
+        s->y.dims[i] = wanted == STRATA_NONE ? own : wanted;
+    }
+    return STRATA_OK;
+}
+
+static strata_status size_kernel(shapes *s)
+{
+    const strata__equation *e = s->equation;
+    s->kernel.rank = (int)strlen(e->kernel);
+    for (int i = 0; i < s->kernel.rank; i++) {
+        const char *in_y = strchr(e->y, e->kernel[i]), *in_x = strchr(e->x, e->kernel[i]);
+        if (!in_y && !in_x)
+            return strata__fail(s->layer->ctx, STRATA_INVALID,
+                                "layer '%s': Weight dimension '%c' did not have a match in either "
+                                "the input spec '%s' or the output spec '%s'. For this layer, the "
+                                "weight must be fully specified.",
+                                s->layer->name, e->kernel[i], e->x, e->y);
+        s->kernel.dims[i] = in_y ? s->y.dims[in_y - e->y] : s->x->dims[in_x - e->x];
+    }
+    return STRATA_OK;
+}
+
+/* From the first of bias_axes to the end of y, with 1 for axes that are not among them. */
+static strata_status size_bias(shapes *s)
+{
+    const config *c = s->layer->config;
+    const char *y = s->equation->y, *first = y + strcspn(y, c->bias_axes);
+    for (const char *letter = c->bias_axes; *letter; letter++) {
+        if (!isalpha((unsigned char)*letter) || !strchr(y, *letter))
+            return strata__fail(s->layer->ctx, STRATA_INVALID,
+                                "layer '%s': Bias dimension '%c' was requested, but is not part of "
+                                "the output spec '%s'",
+                                s->layer->name, *letter, y);
+    }
+    s->bias.rank = (int)strlen(first);
+    for (int i = 0; i < s->bias.rank; i++)
+        s->bias.dims[i] = strchr(c->bias_axes, first[i]) ? s->y.dims[first + i - y] : 1;
+    return STRATA_OK;
+}
+
+/* --- the equation --- */
+
+static bool has_repeats(const char *letters)
+{
+    for (; *letters; letters++) {
+        if (strchr(letters + 1, *letters))
+            return true;
+    }
+    return false;
+}
+
+static strata_status check_letters(const strata_layer *layer, const strata__equation *e)
+{
+    const config *c = layer->config;
+    for (const char *y = e->y; *y; y++) {
+        if (!strchr(e->x, *y) && !strchr(e->kernel, *y))
+            return strata__fail(layer->ctx, STRATA_INVALID,
+                                "layer '%s': Dimension '%c' was specified in the output '%s' but "
+                                "has no corresponding dim in the input spec '%s' or weight spec "
+                                "'%s'",
+                                layer->name, *y, e->y, e->x, e->kernel);
+    }
+    if (e->x[0] != e->y[0] || strchr(e->kernel, e->x[0]))
+        return strata__fail(layer->ctx, STRATA_UNSUPPORTED,
+                            "layer '%s': in '%s' the first axis of the input, the batch, must be "
+                            "the first of the output and none of the kernel's",
+                            layer->name, c->equation);
+    if (has_repeats(e->x) || has_repeats(e->kernel) || has_repeats(e->y))
+        return strata__fail(layer->ctx, STRATA_UNSUPPORTED,
+                            "layer '%s': in '%s' an operand has two axes of one letter; diagonals "
+                            "are not supported",
+                            layer->name, c->equation);
+    return STRATA_OK;
+}
+
+static strata_status parse_equation(strata_layer *layer, int rank)
+{
+    state *self = layer->state;
+    const config *c = layer->config;
+    if (!strata__equation_parse(c->equation, rank, &self->equation))
+        return strata__fail(layer->ctx, STRATA_INVALID,
+                            "Invalid einsum equation '%s'. Equations must be in the form "
+                            "[X],[Y]->[Z], ...[X],[Y]->...[Z], or [X]...,[Y]->[Z].... (layer '%s')",
+                            c->equation, layer->name);
+    if ((int)strlen(self->equation.x) != rank)
+        return strata__fail(layer->ctx, STRATA_INVALID,
+                            "layer '%s': an input with %d axes does not fit the equation '%s'",
+                            layer->name, rank, c->equation);
+    return check_letters(layer, &self->equation);
+}
+
+/* --- building --- */
+
+static void add_weights(strata_layer *layer, const shapes *s)
+{
+    state *self = layer->state;
+    const config *c = layer->config;
+    bool product = self->columns > 0;
+    self->kernel = strata__add_weight(layer,
+                                      &(strata_weight){.name = "kernel",
+                                                       .shape = s->kernel,
+                                                       .initializer = c->kernel_initializer,
+                                                       .regularizer = c->kernel_regularizer,
+                                                       .constraint = c->kernel_constraint,
+                                                       .trainable = 1},
+                                      product ? STRATA__MATRIX : STRATA__WHOLE, self->columns);
+    if (c->bias_axes)
+        self->bias = strata__add_weight(layer,
+                                        &(strata_weight){.name = "bias",
+                                                         .shape = s->bias,
+                                                         .initializer = c->bias_initializer,
+                                                         .regularizer = c->bias_regularizer,
+                                                         .constraint = c->bias_constraint,
+                                                         .trainable = 1},
+                                        self->plain ? STRATA__VECTOR : STRATA__WHOLE,
+                                        self->plain ? self->columns : 0);
+}
+
+static bool is_bias_of_columns(const state *self, const strata_shape *bias)
+{
+    return bias->rank == self->columns &&
+           memcmp(bias->dims, self->column_sizes, (size_t)bias->rank * sizeof *bias->dims) == 0;
+}
+
+static strata_status build(strata_layer *layer, int count, const strata_shape *inputs)
+{
+    (void)count;
+    state *self = layer->state;
+    const config *c = layer->config;
+    shapes s = {.layer = layer, .equation = &self->equation, .x = inputs};
+    STRATA_TRY(parse_equation(layer, inputs->rank));
+    STRATA_TRY(complete_output(&s));
+    STRATA_TRY(size_kernel(&s));
+    if (c->bias_axes)
+        STRATA_TRY(size_bias(&s));
+    self->columns = strata__equation_columns(&self->equation);
+    memcpy(self->column_sizes, s.kernel.dims + s.kernel.rank - self->columns,
+           (size_t)self->columns * sizeof *self->column_sizes);
+    self->plain = self->columns > 0 && (!c->bias_axes || is_bias_of_columns(self, &s.bias));
+    add_weights(layer, &s);
+    strata_layer_set_input_spec(
+        layer, 0,
+        &(strata_input_spec){
+            .ndim = inputs->rank, .min_ndim = -1, .max_ndim = -1, .shape.rank = -1});
+    return layer->ctx->status;
+}
+
+/* --- calling --- */
+
+/* Whether bias and activation can be left to the product. */
+static bool fuses(const state *self)
+{
+    return self->plain && (self->columns == 1 || strata__activation_local(&self->activation, 2));
+}
+
+/* x (…, k) → (…, n), with bias and activation where they are fused. */
+static strata_tensor *product(strata_layer *layer, strata_tensor *x)
+{
+    static const strata__object linear = {0};
+    state *self = layer->state;
+    return strata__dense(layer->name, x, strata_variable_value(self->kernel),
+                         fuses(self) ? strata_variable_value(self->bias) : NULL,
+                         fuses(self) ? &self->activation : &linear);
+}
+
+strata_tensor *strata__einsum_dense_product(strata_layer *layer, strata_tensor *x)
+{
+    strata_tensor *y = product(layer, x);
+    if (!y || strata__regularize_activity(layer, 1, &y) != STRATA_OK)
+        return NULL;
+    return y;
+}
+
+static strata_tensor *bias_of(const state *self)
+{
+    strata_tensor *bias = strata_variable_value(self->bias);
+    return bias && self->plain ? strata__unfold_last(bias, self->columns, self->column_sizes)
+                               : bias;
+}
+
+static strata_tensor *call(strata_layer *layer, const strata_call *call)
+{
+    state *self = layer->state;
+    strata_tensor *x = call->inputs[0], *y;
+    int contracted = self->kernel->shape.rank - self->columns;
+    if (self->columns > 0)
+        y = strata__unfold_last(product(layer, strata__fold_last(x, contracted)), self->columns,
+                                self->column_sizes);
+    else
+        y = strata__einsum(layer->name, x, strata_variable_value(self->kernel), &self->equation);
+    if (!y || fuses(self))
+        return y;
+    strata_tensor *bias = bias_of(self);
+    return strata__activate(bias ? strata_ops_add(strata__whole(y), bias) : strata__whole(y),
+                            &self->activation);
+}
+
+static void destroy(strata_layer *layer)
+{
+    state *self = layer->state;
+    strata__object_free(layer->ctx, &self->activation);
+}
+
+const strata_layer_class strata_einsum_dense_class = {
+    .name = "EinsumDense",
+    .config_size = sizeof(config),
+    .defaults = &defaults,
+    .fields = fields,
+    .field_count = sizeof fields / sizeof *fields,
+    .state_size = sizeof(state),
+    .features = STRATA_FEATURES_SHARDED,
+    .create = create,
+    .build = build,
+    .call = call,
+    .destroy = destroy,
+};
