@@ -23,13 +23,14 @@ typedef struct strata_options {
     int64_t watchdog; /**< seconds, see below; STRATA_WATCHDOG_OFF; STRATA_WATCHDOG; default 600, off where the caller started MPI */
     const char *signals; /**< "USR1,TERM": a run is saved and stopped when they come, see below; "none"; STRATA_SIGNALS; default none */
     const char *max_time; /**< time the job has, as "3600", "90m", "1:30:00", see below; "none"; STRATA_MAX_TIME; default: Slurm's */
+    bool check_numerics; /**< the first number that is not finite ends the work, see below; STRATA_CHECK_NUMERICS=1 */
     int *argc;        /**< when set: the library's options are taken out of the program's arguments */
     char ***argv;
 } strata_options;
 
 /**
  * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=…, --signals=…, --max-time=… (also as two
- * words) are taken out; the rest is left in place. The text stays owned by argv. Errors show up in strata_init(). Local.
+ * words), --check-numerics are taken out; the rest is left in place. The text stays owned by argv. Errors show up in strata_init(). Local.
  */
 STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
 
@@ -56,6 +57,12 @@ STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
  *     5 seconds, and 1.5 times the longest save so far and a step. To know what a save costs, one is made after a quarter of the time.
  * strata_finish() then prints what happened as one line, and rank 0 alone returns 75, since a launcher ends a job with a message for every
  * process that returns something else than 0. Start the program again with fit's `resume` to go on.
+ */
+
+/*
+ * With check_numerics every step looks for NaN and infinity: in its data, the outputs of layers, losses, gradients and updated weights. The
+ * first one is an error, STRATA_NOT_FINITE, on all ranks at the end of the step, with the step, the rank, the layer, what it is, and its
+ * index in the whole tensor. By then the step has been done: its weights are not to be used. Arrays of the data count from 0: x, y, weights.
  */
 
 /**

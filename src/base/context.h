@@ -47,6 +47,13 @@ typedef enum strata__matmul_engine {
     STRATA__MATMUL_PBLAS
 } strata__matmul_engine;
 
+/* --check-numerics, see tensor/numerics.h. */
+typedef struct strata__numerics {
+    bool checks;
+    int64_t looks; /* in this step */
+    int64_t found; /* number of the look that found something; 0: none has */
+} strata__numerics;
+
 struct strata_context {
     strata_status status;               /* the first error is kept */
     char message[STRATA__MESSAGE_SIZE]; /* one line: object, value, remedy */
@@ -66,6 +73,7 @@ struct strata_context {
     int nesting;                      /* depth of layer calls; 0: outside */
     bool training;                    /* value of `training` of the enclosing call */
     strata__activity activity;        /* what it is doing */
+    strata__numerics numerics;
     struct strata__mesh *mesh;
     struct strata__watchdog *watchdog; /* NULL: none */
     struct strata__signals *signals;   /* NULL: none are taken */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "tensor/numerics.h"
 
 /* --- order --- */
 
@@ -149,6 +150,26 @@ static strata_tensor *as_tensor(const strata__feed *feed, int64_t step, int colu
                                  (void *)(uintptr_t)samples(feed, step, column));
 }
 
+/* A number that is not finite is told with its sample, since the batch may be shuffled. */
+static strata_tensor *look_at_data(const strata__feed *feed, int64_t step, int column, strata_tensor *tensor)
+{
+    if (!tensor || !feed->ctx->numerics.checks)
+        return tensor;
+    int64_t at = strata__find_not_finite(tensor, tensor->data), sample = -1;
+    if (at >= 0)
+        sample = sample_at(feed, step * feed->options.batch_size + tensor->first_sample +
+                                     at / strata__product(&tensor->local, 1, tensor->local.rank));
+    strata__look(tensor, tensor->data, &tensor->shape, NULL, "array %d of the data, sample %lld,", column,
+                 (long long)sample);
+    return tensor;
+}
+
+static strata_tensor *next_tensor(const strata__feed *feed, int64_t step, int *column)
+{
+    strata_tensor *tensor = as_tensor(feed, step, *column);
+    return look_at_data(feed, step, (*column)++, tensor);
+}
+
 static void gather_ahead(strata__feed *feed, int64_t step)
 {
     if (!feed->gathers)
@@ -172,10 +193,10 @@ bool strata__feed_next(strata__feed *feed, strata__batch *batch)
     *batch = (strata__batch){.step = step, .size = batch_size(feed, step)};
     int column = 0;
     for (int i = 0; i < feed->dataset->x_count; i++)
-        batch->x[i] = as_tensor(feed, step, column++);
+        batch->x[i] = next_tensor(feed, step, &column);
     for (int i = 0; i < feed->dataset->y_count; i++)
-        batch->y[i] = as_tensor(feed, step, column++);
+        batch->y[i] = next_tensor(feed, step, &column);
     for (int i = 0; i < feed->dataset->weight_count; i++)
-        batch->weights[i] = as_tensor(feed, step, column++);
+        batch->weights[i] = next_tensor(feed, step, &column);
     return true;
 }

@@ -6,6 +6,7 @@
 #include "layers/input_spec.h"
 #include "layers/layer.h"
 #include "state/initializer.h"
+#include "tensor/numerics.h"
 
 strata_tensor *strata_tensor_mask(const strata_tensor *tensor)
 {
@@ -264,6 +265,9 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
                          ? ctx->status
                          : strata__fail(ctx, STRATA_INVALID, "layer '%s' (%s) returned no tensor",
                                         layer->name, layer->class->name);
+        else
+            strata__look(outputs[i], outputs[i]->data, &outputs[i]->shape, layer->name,
+                         "output %d", i);
     }
     return status;
 }

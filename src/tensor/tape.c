@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "tensor/numerics.h"
 
 strata_status strata__tape_begin(strata_context *ctx, strata__complete *complete, void *user)
 {
@@ -211,6 +212,17 @@ static void drop_old_gradients(strata__tape *tape)
     }
 }
 
+/* What has arrived at the node's inputs. Gradients of variables are looked at when they are complete. */
+static void look_at_gradients(strata_context *ctx, const strata__node *node)
+{
+    for (int i = 0; ctx->numerics.checks && i < node->input_count; i++) {
+        const strata_tensor *input = node->inputs[i];
+        if (strata__wants(input) && !input->variable && input->gradient)
+            strata__look(input, input->gradient->data, &input->shape, node->layer,
+                         "gradient of input %d of '%s'", i, node->op);
+    }
+}
+
 /* Gradient functions may work in place where nobody else holds the arriving gradient: whoever
  * watches does. */
 static void run_node(strata_context *ctx, strata__node *node)
@@ -226,6 +238,7 @@ static void run_node(strata_context *ctx, strata__node *node)
     ctx->precision = node->precision;
     node->gradient(ctx, node);
     ctx->precision = precision;
+    look_at_gradients(ctx, node);
     strata__end(&ctx->activity, STRATA__LAYER, outer);
     for (int i = 0; i < node->output_count; i++)
         strata_tensor_release(held[i]);

@@ -5,11 +5,13 @@
 
 #include "base/memory.h"
 #include "mesh/mesh.h"
+#include "tensor/numerics.h"
 #include "training/loop.h"
 
 strata_status strata__step_agree(strata_context *ctx, strata__step_flags *flags)
 {
     enum { ERROR, NOT_A_NUMBER, SHOW, REQUEST, SAVES, COUNT };
+    strata__looks_settle(ctx);
     int32_t values[COUNT] = {[ERROR] = ctx->status != STRATA_OK || ctx->deferred_status != STRATA_OK,
                              [NOT_A_NUMBER] = flags->nan,
                              [SHOW] = flags->show,

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ops/batch.h"
+#include "tensor/numerics.h"
 #include "training/optimizer_kernels.h"
 #include "training/optimizer_parts.h"
 
@@ -238,6 +239,10 @@ void strata__optimizer_begin(strata__optimizer *o)
 void strata__optimizer_complete(void *user, strata_variable *variable)
 {
     strata__optimizer *o = user;
+    const strata_tensor *value = variable->value;
+    if (value->sink_filled)
+        strata__look(value, value->sink, &variable->shape, NULL, "this rank's gradient of '%s'",
+                     variable->path);
     strata__pack_complete(o->pack, variable);
     for_each_arena(o, needs_norms(o) ? NULL : update, strata__arena_poll);
 }

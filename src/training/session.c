@@ -12,6 +12,7 @@
 #include "mesh/process.h"
 #include "mesh/watchdog.h"
 #include "model/model.h"
+#include "tensor/numerics.h"
 #include "training/callback.h"
 #include "training/deadline.h"
 #include "training/session.h"
@@ -67,6 +68,8 @@ strata_options strata_options_from(int *argc, char ***argv)
             options.dtype_policy = value;
         else if ((value = option_value("verbosity", *argc, *argv, i, &words)))
             options.verbosity = number_or_none(value) > 3 ? -1 : (int)number_or_none(value);
+        else if (strcmp((*argv)[i], "--check-numerics") == 0)
+            options.check_numerics = true;
         else if ((value = option_value("watchdog", *argc, *argv, i, &words)))
             options.watchdog = watchdog_seconds(value);
         else if ((value = option_value("signals", *argc, *argv, i, &words)))
@@ -120,6 +123,15 @@ static int choice_option(strata_context *ctx, const char *variable, int count,
     return 0;
 }
 
+/* "0" and "1". */
+static bool switch_option(strata_context *ctx, bool given, const char *variable)
+{
+    const char *text = text_option(NULL, variable);
+    if (text && strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+        strata__fail(ctx, STRATA_INVALID, "%s=%s is neither 0 nor 1", variable, text);
+    return given || (text && strcmp(text, "1") == 0);
+}
+
 /* A program that started MPI itself, as simulations do, is not ended unasked. */
 static int64_t read_watchdog(strata_context *ctx, int64_t given)
 {
@@ -158,13 +170,16 @@ static void share_settings(strata_context *ctx, int64_t *watchdog)
         strata__matmul_engine matmul;
         strata__precision policy;
         int64_t watchdog;
-    } settings = {ctx->seed, ctx->gemm, ctx->matmul, ctx->policy, *watchdog};
+        bool check_numerics;
+    } settings = {ctx->seed,   ctx->gemm, ctx->matmul,
+                  ctx->policy, *watchdog, ctx->numerics.checks};
     strata__broadcast(ctx, STRATA__WORLD, 0, &settings, sizeof settings);
     ctx->seed = settings.seed;
     ctx->gemm = settings.gemm;
     ctx->matmul = settings.matmul;
     ctx->policy = settings.policy;
     *watchdog = settings.watchdog;
+    ctx->numerics.checks = settings.check_numerics;
     strata__agree(ctx);
 }
 
@@ -183,6 +198,8 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
     int64_t verbosity = number_option(ctx, options.verbosity, "--verbosity", "STRATA_VERBOSITY", 2);
     ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
     int64_t watchdog = read_watchdog(ctx, options.watchdog);
+    ctx->numerics.checks =
+        switch_option(ctx, options.check_numerics, "STRATA_CHECK_NUMERICS");
     strata_status early = ctx->status;
     char message[STRATA__MESSAGE_SIZE];
     memcpy(message, ctx->message, sizeof message);
@@ -237,7 +254,7 @@ int strata_finish(strata_context **handle)
         return strata_status_exit_code(STRATA_NO_MEMORY);
     *handle = NULL;
     if (ctx->mesh)
-        strata__agree(ctx);
+        strata_agree(ctx);
     print_error(ctx);
     bool owns_mpi = ctx->owns_mpi, restart = ctx->status == STRATA_RESTART;
     int rank = ctx->rank;
@@ -291,6 +308,7 @@ void strata_error_clear(strata_context *ctx)
 
 strata_status strata_agree(strata_context *ctx)
 {
+    strata__looks_settle(ctx);
     return strata__agree(ctx);
 }
 

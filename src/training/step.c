@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "mesh/mesh.h"
 #include "ops/batch.h"
+#include "tensor/numerics.h"
 #include "training/step.h"
 
 /* Losses of the step, as targets of the backward pass. */
@@ -73,6 +74,7 @@ static strata_status add_output(sums *s, const strata__binding *binding, int out
         strata_tensor *loss = strata__loss_call(target->loss, y_true, y_pred, weight, &part);
         if (!loss)
             return ctx->status;
+        strata__look(loss, loss->data, &loss->shape, NULL, "loss of output %d", output);
         s->part += target->weight * part;
         if (target->tracker)
             strata__metric_add(target->tracker, part * (double)s->batch->size, (double)samples);
@@ -165,6 +167,13 @@ static strata_status no_loss(const strata__trainer *trainer)
                         trainer->model->layer->name);
 }
 
+/* Trainable ones after their update, others after what the forward pass did to them. */
+static void look_at_variables(const strata_context *ctx)
+{
+    for (const strata_variable *v = ctx->variables; ctx->numerics.checks && v; v = v->next)
+        strata__look(v->value, v->value->data, &v->shape, NULL, "updated '%s'", v->path);
+}
+
 static strata_status backward(sums *s)
 {
     strata_context *ctx = s->trainer->model->ctx;
@@ -177,6 +186,7 @@ static strata_status backward(sums *s)
     STRATA_TRY(status);
     outer = strata__begin(&ctx->activity, STRATA__PHASE, "update");
     status = strata__optimizer_apply(s->trainer->optimizer);
+    look_at_variables(ctx);
     strata__end(&ctx->activity, STRATA__PHASE, outer);
     return status;
 }

@@ -50,6 +50,9 @@ try 2 train "$model" --x x --y y --batch-size 50 --epochs 9 --optimizer "SGD(1e3
 verdict "TerminateOnNaN ends it" "$([ "$codes" = "0 0 " ] && ! grep -q "Epoch 2/9" "$said/output" ||
     cat "$said/output" "$said/errors")"
 
+refused "--check-numerics ends it and names the place" 80 "step 2, rank [01](, layer '.*')?: .* is (-?inf|-?nan) at \\(" \
+    train "$model" --x x --y y --batch-size 50 --optimizer "SGD(1e38)" --verbose 0 --output nan3.keras --check-numerics
+
 # --- where nothing can be written ---
 
 refused "a folder that is missing" 74 "nowhere/o.keras" train "$model" --x x --y y --output nowhere/o.keras
