@@ -127,21 +127,6 @@ strata_tensor *strata__activate(strata_tensor *x, const strata__object *activati
     return y;
 }
 
-bool strata__activation_local(const strata__object *activation, int rank)
-{
-    if (!activation->class || !((const methods *)activation->class->methods)->over_axes)
-        return true;
-    const axis_arguments *arguments = activation->config;
-    int axes[STRATA_MAX_RANK], count;
-    if (!strata__axes_read(arguments->axis, rank, axes, &count))
-        return false;
-    for (int i = 0; i < count; i++) {
-        if (axes[i] == rank - 1)
-            return false;
-    }
-    return true;
-}
-
 /* Where a relu is cut off from above, its slope at the very bound follows from its input only. */
 static bool has_bound(const strata__object *activation)
 {
@@ -178,8 +163,6 @@ strata_tensor *strata_ops_activation(strata_tensor *x, const char *activation)
     if (!x ||
         strata__object_parse(ctx, &strata__activation_family, activation, &object) != STRATA_OK)
         return NULL;
-    if (!strata__activation_local(&object, x->shape.rank))
-        x = strata__whole(x);
     strata_tensor *y = strata__activate(x, &object);
     strata__object_free(ctx, &object);
     return y;

@@ -380,16 +380,6 @@ static strata_tensor *convolve(const char *who, strata_tensor *x, strata_tensor 
     return ctx->status == STRATA_OK ? y : NULL;
 }
 
-/* Whole features where the activation looks at all of them. */
-static strata_tensor *activate(strata_tensor *y, const strata__object *activation)
-{
-    if (!y || !activation || !activation->class)
-        return y;
-    if (!strata__activation_local(activation, y->shape.rank))
-        y = strata__whole(y);
-    return strata__activate(y, activation);
-}
-
 static strata_tensor *convolution(const char *who, strata_tensor *x, strata_tensor *kernel,
                                   strata_tensor *bias, const strata__window *window, int64_t groups,
                                   int64_t filters, const strata__object *activation)
@@ -399,7 +389,7 @@ static strata_tensor *convolution(const char *who, strata_tensor *x, strata_tens
     strata_tensor *y = convolve(who, x, kernel, bias, window, groups, filters, relu);
     if (y && window->channels_first)
         y = strata__channels_to_first(y);
-    return relu ? y : activate(y, activation);
+    return relu || !activation ? y : strata__activate(y, activation);
 }
 
 static int64_t channels_of(const strata_tensor *x, const strata__window *window)

@@ -237,8 +237,6 @@ strata_tensor *strata__dense(const char *who, strata_tensor *x, strata_tensor *k
     strata_tensor *y = product(who, x, kernel, bias, activation);
     if (!y || strata__activation_fused(activation))
         return y;
-    if (!strata__activation_local(activation, y->shape.rank))
-        y = strata__whole(y);
     return strata__activate(y, activation);
 }
 

@@ -7,10 +7,10 @@
 #include "base/vector.h"
 #include "ops/batch.h"
 #include "ops/ops.h"
-#include "ops/threads.h"
+#include "ops/stages.h"
 #include "tensor/axes.h"
 
-/* Values treated at once: what one stage leaves stays in the nearest cache for the next. */
+/* Values normalized again at once for the gradients of γ and β: they stay in the nearest cache. */
 #define TILE 4096
 
 /*
@@ -107,35 +107,19 @@ typedef struct work {
     double *sums; /* (2, count): Σx² and Σx, or Σg·u and Σg */
 } work;
 
-/* Over the columns that share the rows; the second sum of each row only where it is asked for. */
-static void sum_over_cols(strata_context *ctx, const rows *k, double *sums, bool both)
-{
-    strata__sum(ctx, STRATA__COLS, sums, both ? 2 * k->count : k->count, STRATA_FLOAT64);
-}
-
-/* The two stages on tiles of whole rows; of split rows all sums come first. */
-static void in_stages(strata_context *ctx, const work *w, bool both_sums, strata__work *sum,
-                      strata__work *tile, strata__work *pass)
+/* `sum` leaves one sum of each row, or two. */
+static void sum_and_pass(strata_context *ctx, const work *w, bool both, strata__work *sum,
+                         strata__work *pass)
 {
     const rows *k = w->rows;
-    if (!k->split) {
-        strata__on_threads(k->count, k->own, tile, w);
-        return;
-    }
-    strata__on_threads(k->count, k->own, sum, w);
-    sum_over_cols(ctx, k, w->sums, both_sums);
-    strata__on_threads(k->count, k->own, pass, w);
-}
-
-static void by_tiles(const work *w, int64_t first, int64_t count, strata__work *sum,
-                     strata__work *pass)
-{
-    int64_t height = TILE / (w->rows->own + 1) + 1, end = first + count;
-    for (int64_t row = first; row < end; row += height) {
-        int64_t rows = height < end - row ? height : end - row;
-        sum(w, row, rows);
-        pass(w, row, rows);
-    }
+    const strata__stage stages[] = {{sum, strata__sum, w->sums, both ? 2 : 1, STRATA_FLOAT64},
+                                    {.work = pass}};
+    strata__in_stages(ctx, &(strata__staged){.rows = k->count,
+                                             .n = k->own,
+                                             .split = k->split,
+                                             .count = 2,
+                                             .stages = stages,
+                                             .user = w});
 }
 
 /* --- forward --- */
@@ -171,11 +155,6 @@ static void transform(const void *user, int64_t first, int64_t count)
     }
 }
 
-static void forward_tiles(const void *user, int64_t first, int64_t count)
-{
-    by_tiles(user, first, count, measure, transform);
-}
-
 /* --- gradients --- */
 
 static void measure_gradient(const void *user, int64_t first, int64_t count)
@@ -203,11 +182,6 @@ static void transform_gradient(const void *user, int64_t first, int64_t count)
         row_gradient(w->x + i * k->own, w->dy + i * k->own, k->own, row_at(k, i), w->gamma,
                      (float)offset, (float)slope, w->dx + i * k->own);
     }
-}
-
-static void gradient_tiles(const void *user, int64_t first, int64_t count)
-{
-    by_tiles(user, first, count, measure_gradient, transform_gradient);
 }
 
 /* The vector's values, or n times `value` in memory to free. */
@@ -254,8 +228,7 @@ static void input_gradient(strata_context *ctx, const rows *k, strata_tensor *x,
     if (!dx)
         strata__abort(ctx, "gradient of a normalization");
     work w = {.rows = k, .x = x->data, .dy = dy, .gamma = factors, .dx = dx->data, .sums = sums};
-    in_stages(ctx, &w, k->scaling == STRATA__STANDARDIZED, measure_gradient, gradient_tiles,
-              transform_gradient);
+    sum_and_pass(ctx, &w, k->scaling == STRATA__STANDARDIZED, measure_gradient, transform_gradient);
     strata__gradient_give(x, dx);
     strata_tensor_release(dx);
     strata__free(ctx, sums);
@@ -292,7 +265,7 @@ static void compute(const strata_tensor *x, const rows *k, double epsilon,
               .beta = values_or(ctx, beta, k->own, 0.0f, &own_beta),
               .y = y->data,
               .sums = strata__scratch(ctx, 2 * k->count, sizeof(double))};
-    in_stages(ctx, &w, k->scaling != STRATA__BY_MEAN_SQUARE, measure, forward_tiles, transform);
+    sum_and_pass(ctx, &w, k->scaling != STRATA__BY_MEAN_SQUARE, measure, transform);
     strata__free(ctx, w.sums);
     strata__free(ctx, own_gamma);
     strata__free(ctx, own_beta);

@@ -26,11 +26,10 @@ strata_tensor *strata__split(strata_tensor *x);
 /* --- activations (ops/activations.c) --- */
 
 extern const strata__family strata__activation_family; /* 18 functions, classes with config (negative_slope, …) */
-/* Class NULL: linear. */
+/* Class NULL: linear. Features stay split; softmax and log_softmax over the last axes then sum over cols: Collective there. */
 strata_tensor *strata__activate(strata_tensor *x, const strata__object *activation);
-/* Whether it works on pieces of the feature axis: all but softmax and log_softmax over the last axis. */
-bool strata__activation_local(const strata__object *activation, int rank);
-/* softmax over several axes with an optional bool mask (masked: −1e9 before, 0 after). */
+/* softmax over several axes with an optional bool mask (masked: −1e9 before, 0 after). Split features are gathered only where the
+ * axes are not the last ones. */
 strata_tensor *strata__softmax(strata_tensor *x, int axis_count, const int *axes, strata_tensor *mask);
 /* relu(x, negative_slope, max_value (NaN: none), threshold); slope and threshold at or above 0. */
 strata_tensor *strata__relu(strata_tensor *x, double negative_slope, double max_value, double threshold);

@@ -182,26 +182,60 @@ static strata_tensor *apply_pieces(const void *user, strata_tensor *const *input
     return strata_ops_activation(strata__split(inputs[0]), user);
 }
 
-/* Pieces of the feature axis stay pieces where the function allows it. */
+static strata_tensor *apply_to_both(const void *user, strata_tensor *const *inputs)
+{
+    return strata_ops_subtract(strata_ops_activation(strata__split(inputs[0]), user),
+                               strata_ops_activation(inputs[0], user));
+}
+
+static void check_pieces(strata_context *ctx, const test_operand *operand, const char *activation)
+{
+    static const double zeros[28] = {0};
+    strata_scope_begin(ctx);
+    strata_tensor *x = test_tensor(ctx, operand);
+    assert_all_tensor(apply_to_both(activation, &x), zeros, 1e-6);
+    strata_scope_end(ctx);
+    assert_all_gradients(ctx, apply_pieces, activation, 1, operand, 1e-3);
+}
+
+/* Also where columns of the mesh have no feature. */
 static void test_activations_of_split_features(void **state)
+{
+    static const char *const names[] = {"silu", "softmax", "log_softmax", "softmax(axis=[1, -1])",
+                                        "log_softmax(axis=1)"};
+    (void)state;
+    double values[28];
+    const char *mesh;
+    test_values(values, 28, 3);
+    test_operand operands[] = {{STRATA_SHAPE(2, 2, 7), {.batch = true}, values, false},
+                               {STRATA_SHAPE(3, 3, 2), {.batch = true}, values, false}};
+    for (int i = 0; (mesh = test_mesh(i)); i++) {
+        strata_context *ctx = test_context(mesh);
+        for (size_t k = 0; k < TEST_COUNT(names); k++) {
+            check_pieces(ctx, &operands[0], names[k]);
+            check_pieces(ctx, &operands[1], names[k]);
+        }
+    }
+}
+
+/* Only axes in front of the last need all features. */
+static void test_softmax_keeps_features_split(void **state)
 {
     (void)state;
     double values[28];
     const char *mesh;
     test_values(values, 28, 3);
-    test_operand operand = {STRATA_SHAPE(2, 2, 7), {.batch = true}, values, false};
     for (int i = 0; (mesh = test_mesh(i)); i++) {
         strata_context *ctx = test_context(mesh);
-        assert_all_gradients(ctx, apply_pieces, "silu", 1, &operand, 1e-3);
-        assert_all_gradients(ctx, apply_pieces, "softmax", 1, &operand, 1e-3);
-        assert_all_gradients(ctx, apply_pieces, "log_softmax(axis=1)", 1, &operand, 1e-3);
+        bool split = ctx->mesh->cols > 1;
+        strata_scope_begin(ctx);
+        strata_tensor *x = strata__split(test_batch(ctx, &STRATA_SHAPE(2, 2, 7), values));
+        strata_tensor *y = strata_ops_activation(x, "softmax");
+        assert_all(y->layout.split == split && y->logits == x);
+        assert_all(strata_ops_activation(x, "softmax(axis=[1, 2])")->layout.split == split);
+        assert_all(!strata_ops_activation(x, "softmax(axis=1)")->layout.split);
+        strata_scope_end(ctx);
     }
-    strata_context *ctx = test_context(test_mesh(0));
-    strata__object softmax;
-    strata__object_parse(ctx, &strata__activation_family, "softmax(axis=[1, -2])", &softmax);
-    assert_all(strata__activation_local(&softmax, 4));
-    assert_all(!strata__activation_local(&softmax, 2));
-    strata__object_free(ctx, &softmax);
 }
 
 /* softmax by its definition, over two axes, with a mask. */
@@ -218,19 +252,23 @@ static void test_softmax_with_a_mask(void **state)
         for (int k = 0; k < ROWS * COLUMNS; k++)
             y[k] = (b + k) % 3 ? exp(x[k]) / sum : 0;
     }
-    strata_context *ctx = test_context(test_mesh(0));
-    strata_scope_begin(ctx);
-    strata_shape shape = STRATA_SHAPE(BATCH, ROWS, COLUMNS);
-    strata_tensor *x = test_batch(ctx, &shape, values);
-    strata_tensor *mask = strata__tensor_shaped(x, STRATA_BOOL, &shape);
-    for (int64_t i = 0; i < strata__local_count(mask); i++) {
-        int64_t b = mask->first_sample + i / (ROWS * COLUMNS), k = i % (ROWS * COLUMNS);
-        ((unsigned char *)mask->data)[i] = (b + k) % 3 != 0;
+    const char *mesh;
+    for (int i = 0; (mesh = test_mesh(i)); i++) {
+        strata_context *ctx = test_context(mesh);
+        strata_scope_begin(ctx);
+        strata_shape shape = STRATA_SHAPE(BATCH, ROWS, COLUMNS);
+        strata_tensor *x = test_batch(ctx, &shape, values);
+        strata_tensor *mask = strata__tensor_shaped(x, STRATA_BOOL, &shape);
+        for (int64_t k = 0; k < strata__local_count(mask); k++) {
+            int64_t b = mask->first_sample + k / (ROWS * COLUMNS), at = k % (ROWS * COLUMNS);
+            ((unsigned char *)mask->data)[k] = (b + at) % 3 != 0;
+        }
+        assert_all_tensor(strata__softmax(x, 2, (int[]){1, 2}, mask), expected, 1e-6);
+        assert_all_tensor(strata__softmax(strata__split(x), 2, (int[]){1, 2}, mask), expected,
+                          1e-6);
+        assert_all_ok(ctx);
+        strata_scope_end(ctx);
     }
-    strata_tensor *y = strata__softmax(x, 2, (int[]){1, 2}, mask);
-    assert_all_ok(ctx);
-    assert_all_tensor(y, expected, 1e-6);
-    strata_scope_end(ctx);
 }
 
 static void refuse(strata_context *ctx, strata_tensor *x, const char *text, strata_status status,
@@ -330,6 +368,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_other_activations_are_not_fused),
         cmocka_unit_test(test_results_remember_their_logits),
         cmocka_unit_test(test_activations_of_split_features),
+        cmocka_unit_test(test_softmax_keeps_features_split),
         cmocka_unit_test(test_softmax_with_a_mask),
         cmocka_unit_test(test_wrong_activations_are_refused),
         cmocka_unit_test(test_elementary_functions_are_exact_to_a_few_units),

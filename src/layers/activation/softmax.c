@@ -29,6 +29,7 @@ const strata_layer_class strata_softmax_class = {
     .defaults = &defaults,
     .fields = fields,
     .field_count = sizeof fields / sizeof *fields,
+    .features = STRATA_FEATURES_SHARDED,
     .passes_mask = true,
     .call = call,
 };

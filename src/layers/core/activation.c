@@ -29,10 +29,7 @@ static strata_status create(strata_layer *layer)
 static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
     state *self = layer->state;
-    strata_tensor *x = call->inputs[0];
-    if (!strata__activation_local(&self->activation, x->shape.rank))
-        x = strata__whole(x);
-    return strata__activate(x, &self->activation);
+    return strata__activate(call->inputs[0], &self->activation);
 }
 
 static void destroy(strata_layer *layer)
