@@ -1,113 +1,109 @@
-/* Scaled dot-product attention: checks, layout, and the work on all heads of this rank's samples.
- */
+/* Attention: checks, layout, and the work on all heads of this rank's samples. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/attention.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "ops/attention_kernels.h"
+#include "ops/attention_blocks.h"
+#include "ops/batch.h"
 #include "ops/pointwise.h"
 #include "ops/threads.h"
+
+/* Some of all heads or groups. */
+typedef strata__piece piece;
 
 /* One call: what forward and backward need besides the tensors. */
 typedef struct saved {
     strata__attention_sizes sizes;
-    int64_t samples, heads, groups; /* this rank's */
-    int64_t first_sample, first_head, all_heads;
-    strata_tensor *mask, *query_mask, *key_mask;
-    float *log_sums; /* (samples, heads, t) of the pool */
+    strata__attention_masks masks;
+    int64_t sequences, first_sequence; /* this rank's: samples × inner positions */
+    int64_t all_heads, shared;         /* heads, and how many of them share a group */
+    piece heads;                       /* that this rank works on */
+    piece groups;                      /* that these need */
+    int64_t first_group;               /* of k and v as they lie here */
     bool scores;
+    strata__softmax_row *rows; /* (sequences, heads, t), of the scope */
 } saved;
 
-bool strata__attention_splits(int64_t heads, int64_t groups, int64_t cols)
+strata__attention_gathers strata__attention_gathers_of(int64_t heads, int64_t groups, int64_t cols)
 {
-    return groups % cols == 0 && heads % groups == 0;
+    if (heads % cols != 0)
+        return STRATA__GATHERS_ALL;
+    return groups % cols == 0 ? STRATA__GATHERS_NOTHING : STRATA__GATHERS_KEYS;
 }
 
 /* --- checks --- */
 
-static bool has_shape(const strata_tensor *tensor, int64_t b, int64_t n, int64_t t, int64_t s)
+/* Sizes of the last two axes: positions and features. */
+static int64_t positions(const strata_tensor *x)
 {
-    const int64_t *d = tensor->shape.dims;
-    return tensor->shape.rank == 4 && (d[0] == b || d[0] == 1) && (d[1] == n || d[1] == 1) &&
-           d[2] == t && d[3] == s;
+    return x->shape.dims[x->shape.rank - 2];
 }
 
-static bool has_rows(const strata_tensor *mask, int64_t b, int64_t t)
+static int64_t features(const strata_tensor *x)
 {
-    return !mask || (mask->shape.rank == 2 && mask->shape.dims[0] == b && mask->shape.dims[1] == t);
+    return strata__last(&x->shape);
+}
+
+static bool same_sequences(const strata_tensor *a, const strata_tensor *b)
+{
+    if (a->shape.rank < 3 || a->shape.rank != b->shape.rank)
+        return false;
+    for (int i = 0; i < a->shape.rank - 2; i++) {
+        if (a->shape.dims[i] != b->shape.dims[i])
+            return false;
+    }
+    return true;
 }
 
 static bool operands_fit(const strata_tensor *q, const strata_tensor *k, const strata_tensor *v,
                          const strata__attention *o)
 {
-    const int64_t *qd = q->shape.dims, *kd = k->shape.dims, *vd = v->shape.dims;
-    return q->shape.rank == 3 && k->shape.rank == 3 && v->shape.rank == 3 && o->heads > 0 &&
-           o->groups > 0 && o->heads % o->groups == 0 && qd[0] == kd[0] && qd[0] == vd[0] &&
-           kd[1] == vd[1] && qd[2] % o->heads == 0 && kd[2] % o->groups == 0 &&
-           vd[2] % o->groups == 0 && qd[2] / o->heads == kd[2] / o->groups;
+    return o->heads > 0 && o->groups > 0 && o->heads % o->groups == 0 && same_sequences(q, k) &&
+           same_sequences(q, v) && positions(k) == positions(v) && features(q) % o->heads == 0 &&
+           features(k) % o->groups == 0 && features(v) % o->groups == 0 &&
+           features(q) / o->heads == features(k) / o->groups;
 }
 
+/* Of the shapes as they are in a plain Attention, of one head, messages do not speak of heads. */
 static bool check(const char *who, const strata_tensor *q, const strata_tensor *k,
                   const strata_tensor *v, const strata__attention *o)
 {
-    char text[4][STRATA__SHAPE_TEXT];
+    char text[3][STRATA__SHAPE_TEXT], heads[64] = "";
     if (!strata__is_float(who, q) || !strata__is_float(who, k) || !strata__is_float(who, v))
         return false;
-    if (!operands_fit(q, k, v, o)) {
+    if (o->heads != 1)
+        snprintf(heads, sizeof heads, " with %lld heads and %lld groups of keys",
+                 (long long)o->heads, (long long)o->groups);
+    if (!operands_fit(q, k, v, o))
         strata__fail(q->ctx, STRATA_INVALID,
-                     "%s: query %s, key %s and value %s do not fit %lld heads and %lld groups of "
-                     "keys",
+                     "%s: query of shape %s, key of shape %s and value of shape %s do not fit "
+                     "together%s: (batch, T, dim), (batch, S, dim) and (batch, S, any)",
                      who, strata__shape_text(&q->shape, text[0]),
                      strata__shape_text(&k->shape, text[1]), strata__shape_text(&v->shape, text[2]),
-                     (long long)o->heads, (long long)o->groups);
-        return false;
-    }
-    int64_t b = q->shape.dims[0], t = q->shape.dims[1], s = k->shape.dims[1];
-    if (o->mask && !has_shape(o->mask, b, o->heads, t, s))
+                     heads);
+    else if (k->layout.batch != q->layout.batch || v->layout.batch != q->layout.batch)
         strata__fail(q->ctx, STRATA_INVALID,
-                     "%s: attention mask of shape %s for scores of shape (%lld, %lld, %lld, %lld)",
-                     who, strata__shape_text(&o->mask->shape, text[3]), (long long)b,
-                     (long long)o->heads, (long long)t, (long long)s);
-    else if (!has_rows(o->query_mask, b, t) || !has_rows(o->key_mask, b, s))
-        strata__fail(q->ctx, STRATA_INVALID,
-                     "%s: the masks of query and value must have the shapes (%lld, %lld) and "
-                     "(%lld, %lld)",
-                     who, (long long)b, (long long)t, (long long)b, (long long)s);
+                     "%s: query, key and value must all be batches, or all be whole on each rank",
+                     who);
     return q->ctx->status == STRATA_OK;
 }
 
 /* --- the heads --- */
 
-/* Row of a mask that may have one sample for all, or be whole where samples are spread. */
-static const unsigned char *mask_rows(const strata_tensor *mask, int64_t local, int64_t global,
-                                      int64_t row)
-{
-    if (!mask)
-        return NULL;
-    int64_t sample = mask->layout.batch ? local : mask->shape.dims[0] == 1 ? 0 : global;
-    return (const unsigned char *)mask->data + sample * row;
-}
-
-static const unsigned char *mask_of(const saved *s, int64_t sample, int64_t head)
-{
-    if (!s->mask)
-        return NULL;
-    int64_t heads = s->mask->shape.dims[1], scores = s->sizes.t * s->sizes.s;
-    const unsigned char *rows =
-        mask_rows(s->mask, sample, s->first_sample + sample, heads * scores);
-    return rows + (heads == 1 ? 0 : (s->first_head + head) * scores);
-}
+/* Forward or backward through one head. */
+typedef void pass(strata_context *ctx, const strata__attention_sizes *sizes,
+                  const strata__attention_head *head, float *scratch);
 
 /* Operands of an op, and where gradients go. */
 typedef struct work {
     const saved *s;
     strata_context *ctx;
+    pass *pass;
     const float *q, *k, *v, *dy, *dscores;
     float *y, *scores, *dq, *dk, *dv;
-    float *scratch; /* (threads, STRATA__ATTENTION_SCRATCH) */
+    float *dweights; /* (sequences, heads, t, h) */
 } work;
 
 static float *at(float *base, int64_t offset)
@@ -120,204 +116,290 @@ static const float *at_constant(const float *base, int64_t offset)
     return base ? base + offset : NULL;
 }
 
-static strata__attention_head head_of(const work *w, int64_t sample, int64_t head)
+/* head: of all. */
+static strata__attention_head head_of(const work *w, int64_t sequence, int64_t head)
 {
     const saved *s = w->s;
     const strata__attention_sizes *z = &s->sizes;
-    int64_t group = head / (s->heads / s->groups), global = s->first_sample + sample;
-    int64_t q = sample * z->t * z->q_stride + head * z->h;
-    int64_t k = sample * z->s * z->k_stride + group * z->h;
-    int64_t v = sample * z->s * z->v_stride + group * z->v;
-    int64_t y = sample * z->t * z->y_stride + head * z->v;
-    int64_t number = sample * s->heads + head, scores = number * z->t * z->s;
-    return (strata__attention_head){
-        .q = w->q + q,
-        .k = w->k + k,
-        .v = w->v + v,
-        .y = w->y + y,
-        .log_sums = s->log_sums + number * z->t,
-        .mask = mask_of(s, sample, head),
-        .query_mask = mask_rows(s->query_mask, sample, global, z->t),
-        .key_mask = mask_rows(s->key_mask, sample, global, z->s),
-        .first_draw = (uint64_t)((global * s->all_heads + s->first_head + head) * z->t * z->s),
-        .scores = at(w->scores, scores),
-        .dy = at_constant(w->dy, y),
-        .dscores = at_constant(w->dscores, scores),
-        .dq = at(w->dq, q),
-        .dk = at(w->dk, k),
-        .dv = at(w->dv, v)};
+    int64_t own = head - s->heads.first, group = head / s->shared - s->first_group;
+    int64_t q = sequence * z->t * z->q_stride + own * z->h,
+            y = sequence * z->t * z->y_stride + own * z->v;
+    int64_t k = sequence * z->s * z->k_stride + group * z->h,
+            v = sequence * z->s * z->v_stride + group * z->v;
+    int64_t number = sequence * s->heads.count + own, scores = number * z->t * z->s;
+    int64_t element = ((s->first_sequence + sequence) * s->all_heads + head) * z->t * z->s;
+    return (strata__attention_head){.q = w->q + q,
+                                    .k = w->k + k,
+                                    .v = w->v + v,
+                                    .y = w->y + y,
+                                    .rows = s->rows + number * z->t,
+                                    .masks = strata__head_masks_of(&s->masks, sequence, head),
+                                    .first_draw = (uint64_t)element,
+                                    .scores = at(w->scores, scores),
+                                    .dy = at_constant(w->dy, y),
+                                    .dscores = at_constant(w->dscores, scores),
+                                    .dq = at(w->dq, q),
+                                    .dk = at(w->dk, k),
+                                    .dv = at(w->dv, v),
+                                    .dweights = at(w->dweights, number * z->t * z->h)};
 }
 
-/* All heads that share keys, since they add to the same gradients. first, count: groups of all
- * samples. */
+/* The heads among this rank's that share a group, one after the other, since they add to the same
+ * gradients. first, count: groups of all sequences. */
 static void run_groups(const work *w, int64_t first, int64_t count, float *scratch)
 {
     const saved *s = w->s;
-    int64_t each = s->heads / s->groups;
+    int64_t last = s->heads.first + s->heads.count;
     for (int64_t i = first; i < first + count; i++) {
-        for (int64_t head = i % s->groups * each; head < (i % s->groups + 1) * each; head++) {
-            strata__attention_head one = head_of(w, i / s->groups, head);
-            if (w->dy)
-                strata__attention_backward(w->ctx, &s->sizes, &one, scratch);
-            else
-                strata__attention_forward(w->ctx, &s->sizes, &one, scratch);
+        int64_t group = s->groups.first + i % s->groups.count, head = group * s->shared;
+        int64_t end = head + s->shared < last ? head + s->shared : last;
+        for (head = head > s->heads.first ? head : s->heads.first; head < end; head++) {
+            strata__attention_head one = head_of(w, i / s->groups.count, head);
+            w->pass(w->ctx, &s->sizes, &one, scratch);
         }
     }
 }
 
 static void run(work *w)
 {
-    const saved *s = w->s;
-    int64_t groups = s->samples * s->groups;
+    int64_t groups = w->s->sequences * w->s->groups.count;
+    int64_t each = strata__attention_scratch(&w->s->sizes);
     int threads = groups > 1 ? omp_get_max_threads() : 1;
-    w->scratch = strata__alloc(w->ctx, (size_t)threads * STRATA__ATTENTION_SCRATCH * sizeof(float));
-    if (!w->scratch)
-        strata__abort(w->ctx, "attention");
+    float *scratch = strata__scratch(w->ctx, threads * each, sizeof *scratch);
     if (threads == 1) { /* even a team of one costs OpenMP an allocation */
-        run_groups(w, 0, groups, w->scratch);
+        run_groups(w, 0, groups, scratch);
     } else {
 #pragma omp parallel for schedule(static) num_threads(threads)
         for (int i = 0; i < threads; i++) {
-            strata__piece piece = strata__piece_of(groups, threads, i);
-            run_groups(w, piece.first, piece.count,
-                       w->scratch + (int64_t)i * STRATA__ATTENTION_SCRATCH);
+            piece own = strata__piece_of(groups, threads, i);
+            run_groups(w, own.first, own.count, scratch + i * each);
         }
     }
-    strata__free(w->ctx, w->scratch);
+    strata__free(w->ctx, scratch);
 }
 
 /* --- gradient --- */
 
-/* The gradient of an operand with something in it to add to. */
-static float *gradient_of(strata_tensor *operand)
+enum { Q, K, V, WEIGHTS, MASKS, INPUTS = MASKS + STRATA__ATTENTION_MASKS };
+
+/*
+ * Where the gradient of an operand is added up. What is whole where heads are split is used by all
+ * columns, and summed over them: it needs memory of its own, as does what nobody wants but additive
+ * scores make.
+ */
+typedef struct sum {
+    strata_tensor *operand, *own; /* own: NULL: it is added up in the operand's gradient itself */
+    bool over_cols;
+    float *data;
+} sum;
+
+static sum sum_for(strata_tensor *operand, bool over_cols, bool needed)
 {
-    float beta, *gradient = strata__gradient_into(operand, &beta);
-    if (gradient && beta == 0.0f)
-        memset(gradient, 0, (size_t)strata__local_count(operand) * sizeof *gradient);
-    return gradient;
+    sum s = {.operand = operand, .over_cols = over_cols};
+    bool wanted = strata__wants(operand);
+    if (wanted && !over_cols) {
+        float beta;
+        s.data = strata__gradient_into(operand, &beta);
+        if (beta == 0.0f)
+            memset(s.data, 0, (size_t)strata__local_count(operand) * sizeof *s.data);
+    } else if (wanted || needed) {
+        int64_t count = strata__local_count(operand);
+        s.own = strata__tensor_like(operand);
+        if (!s.own)
+            strata__abort(operand->ctx, "gradient of attention");
+        s.data = s.own->data;
+        memset(s.data, 0, (size_t)count * sizeof *s.data);
+    }
+    return s;
+}
+
+static void sum_give(const sum *s)
+{
+    if (!s->own)
+        return;
+    if (s->over_cols)
+        strata__sum(s->operand->ctx, STRATA__COLS, s->data, strata__local_count(s->own),
+                    STRATA_FLOAT32);
+    strata__gradient_give(s->operand, s->own);
+    strata_tensor_release(strata_tensor_keep(s->own));
+}
+
+/* What each query gives to the weights, summed over all of them. */
+static void weights_gradient(const saved *s, strata_tensor *weights, const float *parts)
+{
+    float beta, *dweights = strata__gradient_into(weights, &beta);
+    if (dweights)
+        strata__batch_sum_part(parts, s->sequences * s->heads.count * s->sizes.t, s->sizes.h, beta,
+                               dweights);
 }
 
 static void gradient(strata_context *ctx, strata__node *node)
 {
     const saved *s = node->saved;
-    const strata_tensor *dy = strata__gradient_at(node, 0);
+    strata_tensor **inputs = node->inputs;
+    const strata_tensor *y = node->outputs[0], *dy = strata__gradient_at(node, 0);
     const strata_tensor *dscores = s->scores ? strata__gradient_at(node, 1) : NULL;
-    float *zero = NULL;
-    if (!dy) { /* only the scores were used */
-        zero = strata__calloc(ctx, (size_t)strata__local_count(node->outputs[0]) + 1, sizeof *zero);
-        if (!zero)
-            strata__abort(ctx, "gradient of attention");
-    }
+    bool additive = !s->sizes.score->scaled;
+    bool shared = y->layout.split && !inputs[K]->layout.split;
+    int64_t parts = additive ? s->sequences * s->heads.count * s->sizes.t * s->sizes.h : 0;
+    sum dq = sum_for(inputs[Q], false, additive), dk = sum_for(inputs[K], shared, additive),
+        dv = sum_for(inputs[V], shared, false);
     work w = {.s = s,
               .ctx = ctx,
-              .q = node->inputs[0]->data,
-              .k = node->inputs[1]->data,
-              .v = node->inputs[2]->data,
-              .y = node->outputs[0]->data,
+              .pass = strata__attention_backward,
+              .q = inputs[Q]->data,
+              .k = inputs[K]->data,
+              .v = inputs[V]->data,
+              .y = y->data,
               .scores = s->scores ? node->outputs[1]->data : NULL,
-              .dy = dy ? dy->data : zero,
-              .dscores = dscores ? dscores->data : NULL};
-    w.dq = gradient_of(node->inputs[0]);
-    w.dk = gradient_of(node->inputs[1]);
-    w.dv = gradient_of(node->inputs[2]);
+              .dy = dy ? dy->data : NULL,
+              .dscores = dscores ? dscores->data : NULL,
+              .dq = dq.data,
+              .dk = dk.data,
+              .dv = dv.data};
+    if (additive) {
+        w.dweights = strata__scratch(ctx, parts, sizeof *w.dweights);
+        memset(w.dweights, 0, (size_t)parts * sizeof *w.dweights);
+    }
     run(&w);
-    strata__free(ctx, zero);
+    if (inputs[WEIGHTS])
+        weights_gradient(s, inputs[WEIGHTS], w.dweights);
+    strata__free(ctx, w.dweights);
+    sum_give(&dq);
+    sum_give(&dk);
+    sum_give(&dv);
 }
 
 /* --- the operation --- */
 
+static strata_tensor *make(const strata_tensor *q, const strata_shape *shape, bool split)
+{
+    strata__layout layout = {.batch = q->layout.batch, .split = split};
+    if (q->symbolic)
+        return strata__tensor_symbolic(q->ctx, STRATA_FLOAT32, shape, layout);
+    return strata__tensor_new(q->ctx, STRATA_FLOAT32, shape, layout);
+}
+
+/* (B, …, T, N·V) */
 static strata_tensor *result_for(const strata_tensor *q, const strata_tensor *v,
                                  const strata__attention *o)
 {
     strata_shape shape = q->shape;
-    shape.dims[2] = o->heads * (v->shape.dims[2] / o->groups);
-    if (q->symbolic)
-        return strata__tensor_symbolic(q->ctx, STRATA_FLOAT32, &shape, q->layout);
-    return strata__tensor_new(q->ctx, STRATA_FLOAT32, &shape, q->layout);
+    shape.dims[shape.rank - 1] = o->heads * (features(v) / o->groups);
+    return make(q, &shape, q->layout.split);
 }
 
+/* (B, …, N, T, S) */
 static strata_tensor *scores_for(const strata_tensor *q, const strata_tensor *k,
                                  const strata__attention *o)
 {
-    strata_shape shape =
-        STRATA_SHAPE(q->shape.dims[0], o->heads, q->shape.dims[1], k->shape.dims[1]);
-    strata__layout layout = {.batch = q->layout.batch};
-    if (q->symbolic)
-        return strata__tensor_symbolic(q->ctx, STRATA_FLOAT32, &shape, layout);
-    return strata__tensor_new(q->ctx, STRATA_FLOAT32, &shape, layout);
+    strata_shape shape = q->shape;
+    int last = shape.rank++;
+    shape.dims[last - 2] = o->heads;
+    shape.dims[last - 1] = positions(q);
+    shape.dims[last] = positions(k);
+    return make(q, &shape, false);
 }
 
-/* All three in pieces of whole heads, or all three whole. */
+/* Features gathered where they must be. Outside of split features everything is whole. */
 static void arrange(strata_tensor **q, strata_tensor **k, strata_tensor **v,
                     const strata__attention *o, bool scores)
 {
-    int cols = (*q)->ctx->mesh->cols;
-    bool split = (*q)->layout.split && (*k)->layout.split && (*v)->layout.split;
-    if (!split || scores || !strata__attention_splits(o->heads, o->groups, cols)) {
+    strata__attention_gathers gathers =
+        strata__attention_gathers_of(o->heads, o->groups, (*q)->ctx->mesh->cols);
+    bool all = scores || o->additive || !(*q)->layout.split || gathers == STRATA__GATHERS_ALL;
+    if (all)
         *q = strata__whole(*q);
+    if (all || gathers == STRATA__GATHERS_KEYS || !(*k)->layout.split || !(*v)->layout.split) {
         *k = strata__whole(*k);
         *v = strata__whole(*v);
     }
 }
 
+/* Heads of this rank, and the groups they need. */
+static void share(const strata_tensor *q, const strata_tensor *k, const strata__attention *o,
+                  saved *s)
+{
+    int cols = q->ctx->mesh->cols, col = q->ctx->mesh->col;
+    s->all_heads = o->heads;
+    s->shared = o->heads / o->groups;
+    s->heads = (piece){0, o->heads};
+    if (q->layout.split)
+        s->heads = strata__piece_of(o->heads, cols, col);
+    int64_t last = s->heads.first + s->heads.count - 1;
+    s->groups.first = s->heads.first / s->shared;
+    s->groups.count = last / s->shared - s->groups.first + 1;
+    s->first_group = k->layout.split ? s->groups.first : 0;
+}
+
 static saved plan(const strata_tensor *q, const strata_tensor *k, const strata_tensor *v,
-                  const strata__attention *o)
+                  const strata_tensor *y, const strata_tensor *weights, const strata__attention *o)
 {
-    int64_t h = q->shape.dims[2] / o->heads, values = v->shape.dims[2] / o->groups;
-    int64_t q_own = strata__last(&q->local), v_own = strata__last(&v->local);
-    int64_t heads = h ? q_own / h : 0;
-    return (saved){.sizes = {.t = q->shape.dims[1],
-                             .s = k->shape.dims[1],
-                             .h = h,
-                             .v = values,
-                             .q_stride = q_own,
-                             .k_stride = strata__last(&k->local),
-                             .v_stride = v_own,
-                             .y_stride = heads * values,
-                             .scale = (float)o->scale,
-                             .causal = o->causal,
-                             .window = o->window,
-                             .dropout = (float)o->dropout,
-                             .key = o->key},
-                   .samples = q->local.dims[0],
-                   .heads = heads,
-                   .groups = heads / (o->heads / o->groups),
-                   .first_sample = q->first_sample,
-                   .first_head = h ? q->first_feature / h : 0,
-                   .all_heads = o->heads,
-                   .mask = o->mask,
-                   .query_mask = o->query_mask,
-                   .key_mask = o->key_mask};
+    int64_t inner = strata__product(&q->shape, 1, q->shape.rank - 2);
+    saved s = {.sizes = {.t = positions(q),
+                         .s = positions(k),
+                         .h = features(q) / o->heads,
+                         .v = features(v) / o->groups,
+                         .q_stride = strata__last(&q->local),
+                         .k_stride = strata__last(&k->local),
+                         .v_stride = strata__last(&v->local),
+                         .y_stride = strata__last(&y->local),
+                         .scale = (float)o->scale,
+                         .weights = weights ? weights->data : NULL,
+                         .score = o->additive ? &strata__additive_scores : &strata__product_scores,
+                         .dropout = (float)o->dropout,
+                         .key = o->key,
+                         .dropped_scores = o->dropped_scores},
+               .sequences = q->local.dims[0] * inner,
+               .first_sequence = q->first_sample * inner};
+    share(q, k, o, &s);
+    return s;
 }
 
-/* The sums live as long as the tape, or no longer than this call. */
-static strata_tensor *sums_for(strata_context *ctx, const saved *s)
+/* Of additive scores, whose weights may be none: ones. */
+static strata_tensor *weights_for(const strata_tensor *q, const strata__attention *o)
 {
-    return strata__tensor_new(ctx, STRATA_FLOAT32,
-                              &STRATA_SHAPE(s->samples * s->heads * s->sizes.t),
-                              (strata__layout){0});
+    if (o->weights)
+        return strata__whole(o->weights);
+    strata_tensor *ones = strata__tensor_new(
+        q->ctx, STRATA_FLOAT32, &STRATA_SHAPE(features(q) / o->heads), (strata__layout){0});
+    for (int64_t i = 0; ones && i < strata__local_count(ones); i++)
+        ((float *)ones->data)[i] = 1.0f;
+    return ones;
 }
 
-static strata_tensor *compute(strata_tensor *q, strata_tensor *k, strata_tensor *v,
+/* Memory of the scope for the rows' sums: backward needs them. */
+static bool add_rows(strata_context *ctx, saved *s)
+{
+    int64_t count = s->sequences * s->heads.count * s->sizes.t;
+    strata_tensor *rows =
+        strata__tensor_new(ctx, STRATA_FLOAT32, &STRATA_SHAPE(count, 2), (strata__layout){0});
+    s->rows = rows ? rows->data : NULL;
+    return rows != NULL;
+}
+
+static strata_tensor *compute(const char *who, strata_tensor *const *operands,
                               const strata__attention *o, strata_tensor *y, strata_tensor *scores)
 {
-    saved s = plan(q, k, v, o);
-    strata_tensor *sums = sums_for(q->ctx, &s);
-    if (!sums)
+    strata_tensor *q = operands[Q], *k = operands[K], *v = operands[V];
+    strata_tensor *inputs[INPUTS] = {q, k, v, o->additive ? weights_for(q, o) : NULL};
+    saved s = plan(q, k, v, y, inputs[WEIGHTS], o);
+    if ((o->additive && !inputs[WEIGHTS]) ||
+        !strata__attention_masks_make(who, q, k, o, &s.masks) || !add_rows(q->ctx, &s))
         return NULL;
-    s.log_sums = sums->data;
+    memcpy(inputs + MASKS, s.masks.tensors, sizeof s.masks.tensors);
     s.scores = scores != NULL;
     work w = {.s = &s,
               .ctx = q->ctx,
+              .pass = strata__attention_forward,
               .q = q->data,
               .k = k->data,
               .v = v->data,
               .y = y->data,
               .scores = scores ? scores->data : NULL};
     run(&w);
-    strata__node *node =
-        strata__record(q->ctx, "attention", gradient, 3, (strata_tensor *[]){q, k, v},
-                       scores ? 2 : 1, (strata_tensor *[]){y, scores}, sizeof s);
+    strata__node *node = strata__record(q->ctx, "attention", gradient, INPUTS, inputs,
+                                        scores ? 2 : 1, (strata_tensor *[]){y, scores}, sizeof s);
     if (node)
         *(saved *)node->saved = s;
     return y;
@@ -335,5 +417,5 @@ strata_tensor *strata__attend(const char *who, strata_tensor *q, strata_tensor *
         *scores = scores_for(q, k, o);
     if (!y || (scores && !*scores) || y->symbolic)
         return y;
-    return compute(q, k, v, o, y, scores ? *scores : NULL);
+    return compute(who, (strata_tensor *[]){q, k, v}, o, y, scores ? *scores : NULL);
 }

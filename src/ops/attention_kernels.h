@@ -1,48 +1,53 @@
-/* Blocked attention of one head, forward and backward. */
+/* Rows of attention scores: softmax and its gradient, on whole vectors. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_OPS_ATTENTION_KERNELS_H
 #define STRATA_OPS_ATTENTION_KERNELS_H
 
-#include "base/random.h"
+#include <stdint.h>
 
-/* Queries and keys of a block: a block of scores and its operands stay in the second-level cache.
+/* Rows are made of so many floats at a time: the functions below take multiples of it. */
+enum { STRATA__LANES = 16 };
+
+/* What the softmax of a query is made with: p = e^(scale·x − most)·inverse. */
+typedef struct strata__softmax_row {
+    float most, inverse;
+} strata__softmax_row;
+
+/*
+ * One more part x (n) of a row: most ← the largest of it and all scale·x, x ← e^(scale·x − most),
+ * sum ← sum·factor + Σ x. Returns the factor, e^(most before − most). −∞ in x stands for what is
+ * hidden; most begins as −∞.
  */
-enum {
-    STRATA__QUERY_BLOCK = 64,
-    STRATA__KEY_BLOCK = 256,
-    STRATA__ATTENTION_SCRATCH = 2 * STRATA__QUERY_BLOCK * STRATA__KEY_BLOCK /* floats a thread */
-};
+float strata__softmax_part(float *x, int64_t n, float scale, float *most, float *sum);
 
-/* What all heads have in common. Strides: floats from one position to the next. */
-typedef struct strata__attention_sizes {
-    int64_t t, s, h, v; /* queries, keys, features of q and k, features of v */
-    int64_t q_stride, k_stride, v_stride, y_stride;
-    float scale;
-    bool causal;
-    int64_t window; /* 0: none */
-    float dropout;
-    strata__key key;
-} strata__attention_sizes;
+/* x ← p */
+void strata__softmax_again(float *x, int64_t n, float scale, strata__softmax_row row);
+/* x ← p, slopes ← p·(slopes − mean)·scale */
+void strata__softmax_slopes(float *x, float *slopes, int64_t n, float scale,
+                            strata__softmax_row row, float mean);
 
-/* One head of one sample. Masks: 1 where a key may be seen; NULL: everywhere. */
-typedef struct strata__attention_head {
-    const float *q, *k, *v;
-    float *y;                  /* (t, v) */
-    float *log_sums;           /* (t) ln Σ e^score, −INFINITY for a query that sees no key */
-    const unsigned char *mask; /* (t, s) */
-    const unsigned char *query_mask; /* (t) */
-    const unsigned char *key_mask;   /* (s) */
-    uint64_t first_draw;             /* number of the head's first element for dropout */
-    float *scores;                   /* (t, s) receives the softmax, or NULL */
-    /* Backward only. Gradients are added to. */
-    const float *dy;
-    const float *dscores; /* (t, s) or NULL */
-    float *dq, *dk, *dv;  /* NULL: not wanted */
-} strata__attention_head;
+/* The following take any n. */
 
-void strata__attention_forward(strata_context *ctx, const strata__attention_sizes *sizes,
-                               const strata__attention_head *head, float *scratch);
-void strata__attention_backward(strata_context *ctx, const strata__attention_sizes *sizes,
-                                const strata__attention_head *head, float *scratch);
+/* x ← factor·x */
+void strata__scale_row(float *x, int64_t n, float factor);
+/* x ← x·factors */
+void strata__multiply_rows(float *x, const float *factors, int64_t n);
+/* x ← x + y */
+void strata__add_row(float *x, const float *y, int64_t n);
+/* factors of dropout from uniform draws: 1 / (1 − rate), or 0 */
+void strata__keep_factors(float *draws, int64_t n, float rate);
+float strata__dot_row(const float *a, const float *b, int64_t n);
+
+/* x[j] ← Σ weights·tanh(scale·q + k[j]) for `count` keys of h features, `stride` apart. */
+void strata__additive_row(const float *q, float scale, const float *k, int64_t stride,
+                          const float *weights, int64_t h, float *x, int64_t count);
+
+/* What a row of additive scores adds to by its slopes. */
+typedef struct strata__additive_targets {
+    float *dq, *dk, *dweights; /* (h), as k, (h) */
+} strata__additive_targets;
+void strata__additive_slopes(const float *q, float scale, const float *k, int64_t stride,
+                             const float *weights, int64_t h, const float *slopes, int64_t count,
+                             strata__additive_targets targets);
 
 #endif
