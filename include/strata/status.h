@@ -24,6 +24,7 @@ extern "C" {
     X(STRATA_NO_MEMORY, 71, "out of memory")                                                       \
     X(STRATA_IO, 74, "input or output failed")                                                     \
     X(STRATA_RESTART, 75, "stopped on request; start again to go on")                              \
+    X(STRATA_DIVERGED, 76, "ranks or replicas differ")                                             \
     X(STRATA_STALLED, 79, "no rank made progress")                                                 \
     X(STRATA_NOT_FINITE, 80, "a number is not finite")
 

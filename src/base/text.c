@@ -53,6 +53,17 @@ void strata__text_format(strata__text *text, const char *format, ...)
     text->length += (size_t)count;
 }
 
+void strata__text_numbers(strata__text *text, int count, const int *numbers)
+{
+    for (int first = 0, last; first < count; first = last + 1) {
+        for (last = first; last + 1 < count && numbers[last + 1] == numbers[last] + 1; last++)
+            ;
+        strata__text_format(text, first ? ", %d" : "%d", numbers[first]);
+        if (last > first)
+            strata__text_format(text, last > first + 1 ? "-%d" : ", %d", numbers[last]);
+    }
+}
+
 char *strata__text_take(strata__text *text)
 {
     strata__text_add(text, "", 0);

@@ -18,6 +18,9 @@ void strata__text_puts(strata__text *text, const char *words);
 void strata__text_format(strata__text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Ascending numbers: "0, 2-5". */
+void strata__text_numbers(strata__text *text, int count, const int *numbers);
+
 /* The finished text ("" if nothing was added), owned by the caller; NULL after STRATA_NO_MEMORY. */
 char *strata__text_take(strata__text *text);
 

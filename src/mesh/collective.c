@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mesh/collective.h"
 
+#include "mesh/checked.h"
+
 #define ON_AXES(what)                                                                              \
     {                                                                                              \
         [STRATA__WORLD] = what " on all ranks", [STRATA__DATA] = what " on data",                  \
@@ -19,10 +21,20 @@ static const char *const names[STRATA__COLLECTIVES][STRATA__AXES] = {
     [STRATA__SCATTER_SUM] = ON_AXES("scattered sum"),
     [STRATA__ROUTE] = ON_AXES("route"),
     [STRATA__PANELS] = ON_AXES("pieces of a product"),
+    [STRATA__REDISTRIBUTION] = ON_AXES("redistribution"),
     [STRATA__GRADIENTS] = ON_AXES("gradients"),
     [STRATA__GRADIENT_SUMS] = ON_AXES("sums of gradients"),
     [STRATA__UPDATES] = ON_AXES("updates"),
 };
+
+void strata__collective_check(strata_context *ctx, strata__collective what, strata__axis axis,
+                              int64_t count, strata_dtype dtype)
+{
+    strata__check(ctx, axis,
+                  &(strata__signature){.operation = names[what][axis],
+                                       .shape = {.dims = {count}, .rank = 1},
+                                       .dtype = dtype});
+}
 
 const char *strata__collective_begin(strata_context *ctx, strata__collective what,
                                      strata__axis axis)

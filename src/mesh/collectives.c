@@ -127,6 +127,7 @@ static void reduce(strata_context *ctx, strata__collective what, strata__axis ax
     MPI_Op op = what == STRATA__MIN                           ? MPI_MIN
                 : what == STRATA__MAX || dtype == STRATA_BOOL ? MPI_MAX
                                                               : MPI_SUM;
+    strata__collective_check(ctx, what, axis, count, dtype);
     if (group->size == 1 || count == 0)
         return;
     const char *outer = strata__collective_begin(ctx, what, axis);
@@ -189,6 +190,7 @@ static void broadcast_far(strata_context *ctx, strata__axis axis, int root, char
 void strata__broadcast(strata_context *ctx, strata__axis axis, int root, void *data, int64_t bytes)
 {
     strata__group *group = &ctx->mesh->groups[axis];
+    strata__collective_check(ctx, STRATA__BROADCAST, axis, bytes, STRATA_UINT8);
     if (group->size == 1 || bytes == 0)
         return;
     const char *outer = strata__collective_begin(ctx, STRATA__BROADCAST, axis);
@@ -202,6 +204,7 @@ void strata__broadcast(strata_context *ctx, strata__axis axis, int root, void *d
 void strata__barrier(strata_context *ctx, strata__axis axis)
 {
     strata__group *group = &ctx->mesh->groups[axis];
+    strata__collective_check(ctx, STRATA__BARRIER, axis, 0, STRATA_UINT8);
     if (group->size == 1)
         return;
     const char *outer = strata__collective_begin(ctx, STRATA__BARRIER, axis);

@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "mesh/collective.h"
+
 /* ScaLAPACK ships no C header. Communicators travel as Fortran handles. */
 int Csys2blacs_handle(MPI_Comm comm);
 void Cfree_blacs_system_handle(int handle);
@@ -132,13 +134,18 @@ static strata_status describe_whole(strata_context *ctx, const strata__matrix *m
 static void copy_all(strata_context *ctx, const strata__matrix *matrix, const float *source,
                      const int *source_descriptor, float *target, const int *target_descriptor)
 {
-    if (matrix->m == 0 || matrix->n == 0)
+    int64_t count = matrix->m * matrix->n;
+    strata__collective_check(ctx, STRATA__REDISTRIBUTION, STRATA__GRID, count, STRATA_FLOAT32);
+    if (count == 0)
         return;
-    if (ctx->mesh->groups[STRATA__GRID].size == 1)
-        memcpy(target, source, (size_t)(matrix->m * matrix->n) * sizeof *target);
-    else
-        Cpsgemr2d((int)matrix->n, (int)matrix->m, source, 1, 1, source_descriptor, target, 1, 1,
-                  target_descriptor, strata__blacs(ctx));
+    if (ctx->mesh->groups[STRATA__GRID].size == 1) {
+        memcpy(target, source, (size_t)count * sizeof *target);
+        return;
+    }
+    const char *outer = strata__collective_begin(ctx, STRATA__REDISTRIBUTION, STRATA__GRID);
+    Cpsgemr2d((int)matrix->n, (int)matrix->m, source, 1, 1, source_descriptor, target, 1, 1,
+              target_descriptor, strata__blacs(ctx));
+    strata__collective_end(ctx, outer);
 }
 
 strata_status strata__matrix_collect(strata_context *ctx, const strata__matrix *matrix,

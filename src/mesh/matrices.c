@@ -92,6 +92,7 @@ void strata__gather_rows(strata_context *ctx, strata__axis axis, const float *pi
                          int64_t m, int64_t n)
 {
     const strata__group *group = &ctx->mesh->groups[axis];
+    strata__collective_check(ctx, STRATA__GATHER, axis, m * n, STRATA_FLOAT32);
     if (group->size == 1) {
         copy(whole, piece, m * n);
         return;
@@ -151,6 +152,7 @@ void strata__gather_columns(strata_context *ctx, strata__axis axis, const float 
                             float *whole, int64_t m, int64_t n)
 {
     const strata__group *group = &ctx->mesh->groups[axis];
+    strata__collective_check(ctx, STRATA__GATHER, axis, m * n, STRATA_FLOAT32);
     if (m == 0 || n == 0)
         return;
     if (group->size == 1) {
@@ -216,6 +218,7 @@ void strata__scatter_sum_rows(strata_context *ctx, strata__axis axis, const floa
                               float *piece, int64_t m, int64_t n)
 {
     const strata__group *group = &ctx->mesh->groups[axis];
+    strata__collective_check(ctx, STRATA__SCATTER_SUM, axis, m * n, STRATA_FLOAT32);
     if (group->size == 1) {
         copy(piece, whole, m * n);
         return;
@@ -255,6 +258,7 @@ void strata__scatter_sum_columns(strata_context *ctx, strata__axis axis, const f
                                  float *piece, int64_t m, int64_t n)
 {
     const strata__group *group = &ctx->mesh->groups[axis];
+    strata__collective_check(ctx, STRATA__SCATTER_SUM, axis, m * n, STRATA_FLOAT32);
     if (m == 0 || n == 0)
         return;
     if (group->size == 1) {

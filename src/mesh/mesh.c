@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "mesh/checked.h"
 #include "mesh/descriptor.h"
 #include "mesh/groups.h"
 #include "mesh/settings.h"
@@ -118,21 +119,20 @@ static void place(strata__mesh *mesh, const strata__mesh_settings *settings)
 
 /* Rank 0's settings hold for all: an environment variable need not have reached the other nodes. */
 static strata_status lay_out(strata_context *ctx, MPI_Comm comm, const char *text,
-                             strata__mesh *mesh)
+                             strata__mesh_settings *settings, strata__mesh *mesh)
 {
-    strata__mesh_settings settings = {0};
     int size, rank;
     MPI_Comm_size(comm, &size);
     MPI_Comm_rank(comm, &rank);
     ctx->rank = rank;
     if (rank == 0)
-        strata__mesh_settings_read(ctx, text, size, &settings);
+        strata__mesh_settings_read(ctx, text, size, settings);
     STRATA_TRY(agree_early(ctx, comm));
-    MPI_Bcast(&settings, (int)sizeof settings, MPI_BYTE, 0, comm);
+    MPI_Bcast(settings, (int)sizeof *settings, MPI_BYTE, 0, comm);
     mesh->comm = comm;
     mesh->size = size;
     mesh->rank = rank;
-    place(mesh, &settings);
+    place(mesh, settings);
     return STRATA_OK;
 }
 
@@ -143,13 +143,16 @@ strata_status strata__mesh_new(strata_context *ctx, MPI_Comm comm, const char *t
         return strata__fail(ctx, STRATA_INVALID, "the communicator cannot be duplicated");
     strata__communicator_adopt(own, "strata mesh");
     strata__mesh *mesh = strata__calloc(ctx, 1, sizeof *mesh);
-    if (lay_out(ctx, own, text, mesh) != STRATA_OK) {
+    strata__mesh_settings settings = {0};
+    if (lay_out(ctx, own, text, &settings, mesh) != STRATA_OK) {
         strata__free(ctx, mesh);
         MPI_Comm_free(&own);
         return ctx->status;
     }
     ctx->mesh = mesh;
-    if (strata__groups_new(ctx) != STRATA_OK)
+    if (strata__groups_new(ctx) == STRATA_OK && settings.check)
+        strata__checked_new(ctx, settings.check_seconds);
+    if (ctx->status != STRATA_OK)
         strata__mesh_free(ctx);
     return ctx->status;
 }
@@ -159,6 +162,7 @@ void strata__mesh_free(strata_context *ctx)
     if (!ctx->mesh)
         return;
     strata__blacs_free(ctx);
+    strata__checked_free(ctx);
     strata__groups_free(ctx);
     MPI_Comm_free(&ctx->mesh->comm);
     strata__free(ctx, ctx->mesh);

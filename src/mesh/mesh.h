@@ -56,6 +56,7 @@ typedef struct strata__mesh {
                          are */
     bool share;       /* whether memory may be shared at all (STRATA_SHARED=0 forbids it) */
     int machine_size; /* ranks of the mesh on this machine, whatever node_limit says */
+    struct strata__checked *checked; /* NULL: collectives are not checked; mesh/checked.h */
     strata__traffic traffic[STRATA__AXES]; /* so far, by the axis that the caller named */
 } strata__mesh;
 
@@ -64,6 +65,9 @@ typedef struct strata__mesh {
  * 1, except that with no text, or without data=, `data` takes what is left. A product that is not
  * the rank count is STRATA_INVALID with both numbers. Rank 0's text and environment hold for all
  * ranks. Collective on comm; the same result on all ranks.
+ *
+ * STRATA_CHECK=1 has collectives compared before they begin (mesh/checked.h); STRATA_CHECK_SECONDS is
+ * how long a rank may be late for one.
  *
  * STRATA_NODE_RANKS=n cuts each machine into nodes of n ranks, so that one machine stands for
  * several; STRATA_SHARED=0 gives each rank private copies of what a node would share. Both are for
@@ -156,7 +160,13 @@ strata_status strata__shared_once(strata_context *ctx, strata__axis axis, size_t
  * falling back to MPI_Barrier. */
 void strata__node_barrier(strata_context *ctx, strata__axis axis);
 
-/* All tags of point-to-point messages. */
-enum { STRATA__TAG_PANEL = 1, STRATA__TAG_ARENA, STRATA__TAG_REDISTRIBUTE };
+/* All tags of point-to-point messages; the last two have one an axis. */
+enum {
+    STRATA__TAG_PANEL = 1,
+    STRATA__TAG_QUESTION,
+    STRATA__TAG_ANSWER,
+    STRATA__TAG_SIGNATURE,
+    STRATA__TAG_WORD = STRATA__TAG_SIGNATURE + STRATA__AXES
+};
 
 #endif

@@ -65,6 +65,7 @@ void strata__panels_begin(strata_context *ctx, strata__axis axis, const float *o
                           int64_t width, strata__panels *panels)
 {
     const strata__group *group = &ctx->mesh->groups[axis];
+    strata__collective_check(ctx, STRATA__PANELS, axis, total * width, STRATA_FLOAT32);
     *panels = (strata__panels){
         .ctx = ctx, .axis = axis, .group = group, .total = total, .width = width, .own = own};
     if (group->size == 1)
@@ -109,6 +110,7 @@ void strata__parts_begin(strata_context *ctx, strata__axis axis, int64_t total, 
                          strata__parts *parts)
 {
     const strata__group *group = &ctx->mesh->groups[axis];
+    strata__collective_check(ctx, STRATA__PANELS, axis, total * width, STRATA_FLOAT32);
     strata__piece mine = floats_of(group, total, width, group->rank);
     *parts =
         (strata__parts){.ctx = ctx, .axis = axis, .group = group, .total = total, .width = width};
@@ -168,6 +170,7 @@ void strata__pblas_product(strata_context *ctx, bool transpose_a, bool transpose
     const int one = 1, m = (int)c->n, n = (int)c->m, k = (int)(transpose_a ? a->m : a->n);
     const float alpha = 1.0f;
     strata__blacs(ctx);
+    strata__collective_check(ctx, STRATA__PANELS, STRATA__GRID, c->m * c->n, STRATA_FLOAT32);
     const char *outer = strata__collective_begin(ctx, STRATA__PANELS, STRATA__GRID);
     psgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &m, &n, &k, &alpha, b_piece, &one,
             &one, b->descriptor, a_piece, &one, &one, a->descriptor, &beta, c_piece, &one, &one,

@@ -142,7 +142,9 @@ strata_status strata__mesh_settings_read(strata_context *ctx, const char *text, 
         STRATA_TRY(parse_mesh(ctx, text, counts));
     STRATA_TRY(complete(ctx, text ? text : "", size, counts));
     *settings = (strata__mesh_settings){
-        .data = counts[0], .rows = counts[1], .cols = counts[2], .share = 1};
+        .data = counts[0], .rows = counts[1], .cols = counts[2], .share = 1, .check_seconds = 60};
     STRATA_TRY(read_variable(ctx, "STRATA_NODE_RANKS", 1, INT_MAX, &settings->node_limit));
-    return read_variable(ctx, "STRATA_SHARED", 0, 1, &settings->share);
+    STRATA_TRY(read_variable(ctx, "STRATA_SHARED", 0, 1, &settings->share));
+    STRATA_TRY(read_variable(ctx, "STRATA_CHECK", 0, 1, &settings->check));
+    return read_variable(ctx, "STRATA_CHECK_SECONDS", 1, INT_MAX, &settings->check_seconds);
 }

@@ -2,9 +2,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/memory.h"
+#include "mesh/checked.h"
 #include "state/aggregate.h"
 #include "state/elements.h"
+
+/* First of all: in checked mode all ranks call this operation on this variable, with equal data
+ * (NULL: there are none), whether it communicates or not. Nothing with an error in the context. */
+static strata_status begin(strata_variable *variable, const char *operation, const void *data)
+{
+    if (!variable)
+        return STRATA_INVALID;
+    strata_context *ctx = variable->ctx;
+    STRATA_TRY(ctx->status);
+    if (!ctx->mesh->checked)
+        return STRATA_OK;
+    size_t bytes = (size_t)strata__product(&variable->shape, 0, variable->shape.rank) *
+                   strata_dtype_size(variable->dtype);
+    strata__check(ctx, STRATA__WORLD,
+                  &(strata__signature){.operation = operation,
+                                       .variable = variable->path,
+                                       .shape = variable->shape,
+                                       .dtype = variable->dtype,
+                                       .digest = data ? strata__digest(0, data, bytes) : 0});
+    return STRATA_OK;
+}
 
 /* --- reading --- */
 
@@ -32,9 +55,7 @@ static strata_status read_aggregated(const strata_variable *variable, void *data
 
 strata_status strata_cross_read(strata_variable *variable, void *data)
 {
-    if (!variable)
-        return STRATA_INVALID;
-    STRATA_TRY(variable->ctx->status);
+    STRATA_TRY(begin(variable, "cross read", NULL));
     if (strata__variable_varies(variable))
         return read_aggregated(variable, data);
     return strata__variable_collect(variable, variable->value->data, data);
@@ -44,9 +65,7 @@ strata_status strata_cross_read(strata_variable *variable, void *data)
 
 strata_status strata_cross_assign(strata_variable *variable, const void *data)
 {
-    if (!variable)
-        return STRATA_INVALID;
-    STRATA_TRY(variable->ctx->status);
+    STRATA_TRY(begin(variable, "cross assign", data));
     const strata__group *group = &variable->ctx->mesh->groups[variable->replicas];
     if (strata__variable_write_begin(variable))
         strata__variable_cut(variable, data, variable->value->data);
@@ -74,10 +93,7 @@ static strata_status check_change(const strata_variable *variable, const char *o
 static strata_status change(strata_variable *variable, const void *data, const char *operation,
                             strata__elements_update *update)
 {
-    if (!variable)
-        return STRATA_INVALID;
     strata_context *ctx = variable->ctx;
-    STRATA_TRY(ctx->status);
     STRATA_TRY(check_change(variable, operation));
     void *piece = strata__alloc(ctx, (size_t)variable->count * strata_dtype_size(variable->dtype));
     strata_status status = strata__agree(ctx);
@@ -93,11 +109,13 @@ static strata_status change(strata_variable *variable, const void *data, const c
 
 strata_status strata_cross_assign_add(strata_variable *variable, const void *data)
 {
+    STRATA_TRY(begin(variable, "cross assign_add", data));
     return change(variable, data, "assign_add", strata__elements_add);
 }
 
 strata_status strata_cross_assign_sub(strata_variable *variable, const void *data)
 {
+    STRATA_TRY(begin(variable, "cross assign_sub", data));
     return change(variable, data, "assign_sub", strata__elements_subtract);
 }
 
@@ -106,10 +124,8 @@ strata_status strata_cross_assign_sub(strata_variable *variable, const void *dat
 strata_status strata_cross_update(strata_variable *variable, strata_variable_update *update,
                                   void *user)
 {
-    if (!variable)
-        return STRATA_INVALID;
+    STRATA_TRY(begin(variable, "cross update", NULL));
     strata_context *ctx = variable->ctx;
-    STRATA_TRY(ctx->status);
     strata_scope_begin(ctx);
     variable->updating = true;
     update(variable, user);

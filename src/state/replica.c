@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "mesh/checked.h"
 #include "state/aggregate.h"
 #include "state/elements.h"
 
@@ -122,6 +123,12 @@ static strata_status update(strata_variable *variable, strata_tensor *value, con
         return STRATA_INVALID;
     strata_context *ctx = variable->ctx;
     STRATA_TRY(ctx->status);
+    if (strata__variable_joins(variable) && !value->symbolic)
+        strata__check(ctx, variable->replicas,
+                      &(strata__signature){.operation = operation,
+                                           .variable = variable->path,
+                                           .shape = value->shape,
+                                           .dtype = value->dtype});
     STRATA_TRY(check_update(variable, operation, elements));
     if (value->symbolic)
         return STRATA_OK;

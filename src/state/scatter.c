@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "mesh/checked.h"
 #include "state/aggregate.h"
 #include "state/elements.h"
 
@@ -254,6 +255,12 @@ strata_status strata_replica_scatter(strata_variable *variable, strata_scatter o
         return STRATA_INVALID;
     strata_context *ctx = variable->ctx;
     STRATA_TRY(ctx->status);
+    if (strata__variable_joins(variable) && !values->symbolic)
+        strata__check(ctx, variable->replicas,
+                      &(strata__signature){.operation = names[operation],
+                                           .variable = variable->path,
+                                           .shape = variable->shape,
+                                           .dtype = values->dtype});
     STRATA_TRY(check_rule(variable, operation));
     if (indices->symbolic || values->symbolic)
         return STRATA_OK;
