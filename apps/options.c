@@ -25,6 +25,8 @@ static const option common[] = {
      "after which it must have stopped so, as 3600 or 1:30:00\n(the Slurm job's; or STRATA_MAX_TIME)"},
     {"check-numerics", NULL, OPTION_LIBRARY, 0, 0, false,
      "end at the first NaN or infinity and name its place (or STRATA_CHECK_NUMERICS=1)"},
+    {"check-replicas", "N", OPTION_LIBRARY, 0, 0, false,
+     "compare the ranks' copies of the weights every N training steps\n(0: never; or STRATA_CHECK_REPLICAS)"},
     {"help", NULL, OPTION_FLAG, offsetof(arguments, help), 0, false, "print this and end"},
     {"version", NULL, OPTION_FLAG, offsetof(arguments, version), 0, false,
      "print the version and end"},

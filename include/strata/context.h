@@ -24,13 +24,15 @@ typedef struct strata_options {
     const char *signals; /**< "USR1,TERM": a run is saved and stopped when they come, see below; "none"; STRATA_SIGNALS; default none */
     const char *max_time; /**< time the job has, as "3600", "90m", "1:30:00", see below; "none"; STRATA_MAX_TIME; default: Slurm's */
     bool check_numerics; /**< the first number that is not finite ends the work, see below; STRATA_CHECK_NUMERICS=1 */
+    int64_t check_replicas; /**< every so many training steps the copies of each weight are compared, see below; STRATA_CHECK_REPLICAS; default: never */
     int *argc;        /**< when set: the library's options are taken out of the program's arguments */
     char ***argv;
 } strata_options;
 
 /**
- * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=…, --signals=…, --max-time=… (also as two
- * words), --check-numerics are taken out; the rest is left in place. The text stays owned by argv. Errors show up in strata_init(). Local.
+ * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=…, --signals=…, --max-time=…,
+ * --check-replicas=… (also as two words), --check-numerics are taken out; the rest is left in place. The text stays owned by argv. Errors
+ * show up in strata_init(). Local.
  */
 STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
 
@@ -46,6 +48,17 @@ STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);
  *     table, and only those of the own node can show progress.
  *   - When a network fails, the processes end, but mpirun waits for its daemons as long as TCP tries to reach them: a quarter of an hour
  *     where net.ipv4.tcp_retries2 is 15.
+ */
+
+/*
+ * Ranks that do not do the same. With `check_replicas` a 64-bit digest of all weights that several ranks hold alike goes along with the
+ * agreement that ends a training step. If copies differ, the step ends with STRATA_DIVERGED, and the error names the first variable, the
+ * ranks and the step. Weights that ranks of a node share in memory are one copy.
+ *
+ * With STRATA_CHECK=1 in the environment of rank 0 all collectives are compared before they begin: what is called, on which variable,
+ * shape, dtype, layer, and how many have gone before in the group. Where ranks call something else, or do not come within
+ * STRATA_CHECK_SECONDS (60), the job ends with the exit code of STRATA_DIVERGED and one line that says what each rank calls. It costs a
+ * message to and from each rank a collective, nothing when it is off.
  */
 
 /*

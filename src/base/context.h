@@ -68,6 +68,7 @@ struct strata_context {
     uint64_t step;                    /* training steps done; part of every random key of a step */
     strata__gemm_library gemm;
     strata__matmul_engine matmul;
+    int64_t check_replicas;      /* compare them every so many training steps; 0: never */
     strata__precision policy;    /* of layers that name none */
     strata__precision precision; /* of the layer call, or node of the tape, at work */
     int nesting;                      /* depth of layer calls; 0: outside */

@@ -31,6 +31,7 @@ void strata__route_plan(strata_context *ctx, strata__axis axis, int *counts, str
     int size = group->size, *from = counts + 2 * size;
     *route = (strata__route){.ctx = ctx, .axis = axis, .counts = counts};
     from[0] = counts[0];
+    strata__collective_check(ctx, STRATA__ROUTE, axis, size, STRATA_INT32);
     if (size > 1) {
         const char *outer = strata__collective_begin(ctx, STRATA__ROUTE, axis);
         strata__traffic_sent(ctx, axis, (size - 1) * (int64_t)sizeof *counts);
@@ -62,6 +63,7 @@ static void carry(const strata__route *route, const void *items, const int *sent
 {
     strata_context *ctx = route->ctx;
     const strata__group *group = &ctx->mesh->groups[route->axis];
+    strata__collective_check(ctx, STRATA__ROUTE, route->axis, bytes, STRATA_UINT8);
     if (group->size == 1) {
         memcpy(arrivals, items, (size_t)(all * bytes));
         return;

@@ -51,9 +51,7 @@ strata_status strata__arithmetic_check(const strata_variable *variable, const ch
 static void mean_of_floats(const strata_variable *variable, float *piece)
 {
     strata_context *ctx = variable->ctx;
-    double *sums = strata__alloc(ctx, (size_t)variable->count * sizeof *sums);
-    if (!sums)
-        strata__abort(ctx, "aggregating a variable");
+    double *sums = strata__scratch(ctx, variable->count, sizeof *sums);
     for (int64_t i = 0; i < variable->count; i++)
         sums[i] = piece[i];
     strata__sum(ctx, variable->replicas, sums, variable->count, STRATA_FLOAT64);

@@ -88,9 +88,7 @@ static strata_status cut_value(const strata_variable *variable, const strata_ten
         return STRATA_OK;
     }
     int64_t count = strata__product(&variable->shape, 0, variable->shape.rank);
-    void *whole = strata__alloc(ctx, (size_t)count * strata_dtype_size(variable->dtype));
-    if (!whole)
-        strata__abort(ctx, "assigning a variable");
+    void *whole = strata__scratch(ctx, count, strata_dtype_size(variable->dtype));
     strata_status status = value->matrix
                                ? strata__variable_collect(value->variable, value->data, whole)
                                : strata_tensor_gather(value, whole);
@@ -104,9 +102,7 @@ static strata_status cut_value(const strata_variable *variable, const strata_ten
 static void *take_piece(const strata_variable *variable, const strata_tensor *value)
 {
     strata_context *ctx = variable->ctx;
-    void *piece = strata__alloc(ctx, (size_t)variable->count * strata_dtype_size(variable->dtype));
-    if (!piece)
-        strata__abort(ctx, "assigning a variable");
+    void *piece = strata__scratch(ctx, variable->count, strata_dtype_size(variable->dtype));
     if (same_piece(variable, value))
         copy_elements(variable->dtype, piece, value->data, variable->count);
     else if (cut_value(variable, value, piece) != STRATA_OK)

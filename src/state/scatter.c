@@ -152,15 +152,6 @@ static void apply_in_order(slices *s)
     strata__variable_write_end(s->variable);
 }
 
-/* Memory within a step: there is no way back, so a failure ends the job. */
-static void *scratch(strata_context *ctx, int64_t count, size_t size)
-{
-    void *memory = strata__calloc(ctx, (size_t)count, size);
-    if (!memory)
-        strata__abort(ctx, "scattering into a variable");
-    return memory;
-}
-
 /* Everybody applies the slices of the first replica, who may pass another number of them. */
 static void apply_first(slices *s)
 {
@@ -169,8 +160,8 @@ static void apply_first(slices *s)
     size_t size = strata_dtype_size(s->variable->dtype);
     slices all = *s;
     strata__broadcast(ctx, axis, 0, &all.count, sizeof all.count);
-    int64_t *number = scratch(ctx, all.count, sizeof *number);
-    char *values = scratch(ctx, all.count * all.width, size);
+    int64_t *number = strata__scratch(ctx, all.count, sizeof *number);
+    char *values = strata__scratch(ctx, all.count * all.width, size);
     if (ctx->mesh->groups[axis].rank == 0) {
         memcpy(number, s->number, (size_t)all.count * sizeof *number);
         memcpy(values, s->values, (size_t)(all.count * all.width) * size);
@@ -222,8 +213,10 @@ static void apply_sums(const slices *s)
     strata_variable *variable = s->variable;
     strata_context *ctx = variable->ctx;
     heap h = {.dtype = variable->dtype};
-    h.sums = scratch(ctx, variable->count, strata_dtype_size(variable->dtype));
-    h.touched = scratch(ctx, variable->count, sizeof *h.touched);
+    h.sums = strata__scratch(ctx, variable->count, strata_dtype_size(variable->dtype));
+    h.touched = strata__scratch(ctx, variable->count, sizeof *h.touched);
+    memset(h.sums, 0, (size_t)variable->count * strata_dtype_size(variable->dtype));
+    memset(h.touched, 0, (size_t)variable->count * sizeof *h.touched);
     visit_slices(s, pile_up, &h);
     if (strata__variable_joins(variable)) {
         strata__aggregate(variable, h.sums);
@@ -267,7 +260,7 @@ strata_status strata_replica_scatter(strata_variable *variable, strata_scatter o
     STRATA_TRY(check_types(variable, indices, values, names[operation]));
     STRATA_TRY(check_shapes(variable, indices, values, names[operation]));
     int64_t count = strata__local_count(indices);
-    int64_t *numbers = scratch(ctx, count, sizeof *numbers);
+    int64_t *numbers = strata__scratch(ctx, count, sizeof *numbers);
     read_numbers(variable, indices, names[operation], count, numbers);
     apply(&(slices){.variable = variable,
                     .operation = operation,

@@ -6,23 +6,33 @@
 #include "base/memory.h"
 #include "mesh/mesh.h"
 #include "tensor/numerics.h"
+#include "training/drift.h"
 #include "training/loop.h"
 
 strata_status strata__step_agree(strata_context *ctx, strata__step_flags *flags)
 {
     enum { ERROR, NOT_A_NUMBER, SHOW, REQUEST, SAVES, COUNT };
     strata__looks_settle(ctx);
-    int32_t values[COUNT] = {[ERROR] = ctx->status != STRATA_OK || ctx->deferred_status != STRATA_OK,
-                             [NOT_A_NUMBER] = flags->nan,
-                             [SHOW] = flags->show,
-                             [REQUEST] = flags->request,
-                             [SAVES] = ctx->rank == 0 ? flags->saves : 0};
-    strata__max(ctx, STRATA__WORLD, values, COUNT, STRATA_INT32);
+    const int64_t own[COUNT] = {[ERROR] = ctx->status != STRATA_OK || ctx->deferred_status != STRATA_OK,
+                                [NOT_A_NUMBER] = flags->nan,
+                                [SHOW] = flags->show,
+                                [REQUEST] = flags->request,
+                                [SAVES] = ctx->rank == 0 ? flags->saves : 0};
+    size_t more = (size_t)flags->number_count * sizeof *flags->numbers;
+    int64_t *values = strata__scratch(ctx, COUNT + flags->number_count, sizeof *values);
+    memcpy(values, own, sizeof own);
+    if (more > 0)
+        memcpy(values + COUNT, flags->numbers, more);
+    strata__max(ctx, STRATA__WORLD, values, COUNT + flags->number_count, STRATA_INT64);
+    bool error = values[ERROR];
     flags->nan = values[NOT_A_NUMBER];
     flags->show = values[SHOW];
-    flags->request = values[REQUEST];
-    flags->saves = values[SAVES];
-    return values[ERROR] ? strata__agree(ctx) : STRATA_OK;
+    flags->request = (strata__request)values[REQUEST];
+    flags->saves = (int32_t)values[SAVES];
+    if (more > 0)
+        memcpy(flags->numbers, values + COUNT, more);
+    strata__free(ctx, values);
+    return error ? strata__agree(ctx) : STRATA_OK;
 }
 
 /* --- evaluate --- */
@@ -237,8 +247,9 @@ static const strata_logs *on_batch(strata_model *model, strata_dataset *data, bo
         status = strata__step_run(trainer, &binding, &batch, training, NULL);
     strata_scope_end(ctx);
     strata__feed_free(feed);
+    strata__step_flags flags = {0};
     if (status == STRATA_OK)
-        status = strata__step_agree(ctx, &(strata__step_flags){0});
+        status = training ? strata__train_agree(trainer, &flags) : strata__step_agree(ctx, &flags);
     return status == STRATA_OK ? shown_logs(trainer) : NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "training/callback.h"
 #include "training/checkpoint.h"
 #include "training/deadline.h"
+#include "training/drift.h"
 #include "training/history.h"
 #include "training/hooks.h"
 #include "training/loop.h"
@@ -190,7 +191,7 @@ static strata_status train_batch(fitting *f, int epoch, const strata__batch *bat
                                 .show = strata__progress_due(&f->progress, batch->step),
                                 .request = strata__request_now(trainer->model->ctx),
                                 .saves = strata__hooks_due(&f->hooks)};
-    STRATA_TRY(strata__step_agree(trainer->model->ctx, &flags));
+    STRATA_TRY(strata__train_agree(trainer, &flags));
     trainer->step = batch->step + 1;
     trainer->loss_is_nan = flags.nan;
     if (flags.nan)

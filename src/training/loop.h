@@ -14,6 +14,8 @@ typedef struct strata__step_flags {
     bool show; /* rank 0 wants to show numbers, which all must sum */
     strata__request request;
     int32_t saves; /* bit i, on rank 0: callback i saves the run now */
+    int64_t *numbers; /* [number_count]: more of which all want the greatest */
+    int number_count;
 } strata__step_flags;
 
 /* Of each flag the greatest of all ranks holds; an error that one rank deferred becomes everybody's. One short reduction. Collective on the mesh. */

@@ -72,6 +72,8 @@ strata_options strata_options_from(int *argc, char ***argv)
             options.check_numerics = true;
         else if ((value = option_value("watchdog", *argc, *argv, i, &words)))
             options.watchdog = watchdog_seconds(value);
+        else if ((value = option_value("check-replicas", *argc, *argv, i, &words)))
+            options.check_replicas = number_or_none(value);
         else if ((value = option_value("signals", *argc, *argv, i, &words)))
             options.signals = value;
         else if ((value = option_value("max-time", *argc, *argv, i, &words)))
@@ -169,15 +171,16 @@ static void share_settings(strata_context *ctx, int64_t *watchdog)
         strata__gemm_library gemm;
         strata__matmul_engine matmul;
         strata__precision policy;
-        int64_t watchdog;
+        int64_t check_replicas, watchdog;
         bool check_numerics;
-    } settings = {ctx->seed,   ctx->gemm, ctx->matmul,
-                  ctx->policy, *watchdog, ctx->numerics.checks};
+    } settings = {ctx->seed,           ctx->gemm, ctx->matmul,         ctx->policy,
+                  ctx->check_replicas, *watchdog, ctx->numerics.checks};
     strata__broadcast(ctx, STRATA__WORLD, 0, &settings, sizeof settings);
     ctx->seed = settings.seed;
     ctx->gemm = settings.gemm;
     ctx->matmul = settings.matmul;
     ctx->policy = settings.policy;
+    ctx->check_replicas = settings.check_replicas;
     *watchdog = settings.watchdog;
     ctx->numerics.checks = settings.check_numerics;
     strata__agree(ctx);
@@ -193,6 +196,8 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
     ctx->owns_mpi = strata__mpi_start();
     ctx->compiler = &strata__trainer_compiler;
     ctx->seed = (uint64_t)number_option(ctx, options.seed, "--seed", "STRATA_SEED", 1);
+    ctx->check_replicas =
+        number_option(ctx, options.check_replicas, "--check-replicas", "STRATA_CHECK_REPLICAS", 0);
     read_engines(ctx);
     read_policy(ctx, options.dtype_policy);
     int64_t verbosity = number_option(ctx, options.verbosity, "--verbosity", "STRATA_VERBOSITY", 2);
