@@ -81,9 +81,11 @@ STRATA_EXPORT strata_callback *strata_callback_new(strata_context *ctx, const st
 
 /**
  * Built-in callbacks in Keras notation: "EarlyStopping(monitor='val_loss', patience=3)", "ModelCheckpoint('m-{epoch:02d}.keras')",
- * "CSVLogger('log.csv')", "TerminateOnNaN", and "Checkpoint('run.h5', save_freq='epoch', on_error='stop')", which calls
- * strata_checkpoint_save() after every epoch, so many batches (100) or some time ('10m'); on_error='continue' goes on with a warning when
- * a file cannot be written. Owned by the context. Local.
+ * "CSVLogger('log.csv')", "TerminateOnNaN", and "Checkpoint('runs/digits.h5', save_freq='epoch', keep=3, on_error='stop')". The
+ * last saves a checkpoint, as strata_checkpoint_save() does, after every epoch, so many batches (100) or some time ('10m'). It numbers them,
+ * "runs/digits-000012-0000003000.h5" is the 12th, after 3000 steps, and keeps the last ones of its run, two or more; a path that is
+ * a folder means "checkpoint.h5" in it. on_error='continue' goes on with a warning when a file cannot be written, but for the last one of a
+ * run that is stopped. Owned by the context. Local.
  */
 STRATA_EXPORT strata_callback *strata_callback_from_text(strata_context *ctx, const char *text);
 
@@ -130,7 +132,8 @@ typedef struct strata_fit_options {
     int class_weight_count;
     strata_callback *callbacks[STRATA_MAX_CALLBACKS];
     const char *verbose;  /**< "auto" (NULL), "0", "1" bar, "2" a line an epoch */
-    const char *resume;   /**< checkpoint to go on from, see strata_checkpoint_load(); initial_epoch is the file's then */
+    const char *resume;   /**< checkpoint to go on from, see strata_checkpoint_load(); initial_epoch is the file's then. "auto": the newest
+                               sound one of the first Checkpoint callback, or a fresh start where there is none */
 } strata_fit_options;
 #ifndef __cplusplus
 #define strata_fit(model, data, ...) strata_fit_from(model, data, &(strata_fit_options){__VA_ARGS__})
@@ -186,7 +189,8 @@ STRATA_EXPORT const strata_logs *strata_test_on_batch(strata_model *model, strat
 STRATA_EXPORT strata_status strata_checkpoint_save(strata_model *model, const char *path);
 
 /**
- * Into a model of the same architecture, compiled with the same optimizer, on any mesh. The context's seed becomes the file's, and the
+ * Into a model of the same architecture, compiled with the same optimizer, on any mesh. `path` is a file, or the name of a series that
+ * a Checkpoint callback has saved: its newest sound one, whereby a damaged one is reported in a line and passed over. The context's seed becomes the file's, and the
  * next fit goes on at the epoch and batch where the file stands: on the same mesh to the same bits, on another one with the same weights
  * and the same totals of metrics. Within an epoch that fit needs the same number of samples, batch_size, steps_per_epoch, shuffle and
  * metrics, or is refused with STRATA_INVALID; between epochs they may change. Errors: STRATA_NO_INPUT, STRATA_BAD_DATA that names the

@@ -56,6 +56,17 @@ static strata_status list_candidates(strata_context *ctx, const char *base, cand
     return status;
 }
 
+strata_status strata__rotation_any(strata_context *ctx, const char *base, bool *any)
+{
+    candidates found = {0};
+    if (ctx->mesh->rank == 0 && list_candidates(ctx, base, &found) == STRATA_NO_INPUT)
+        strata_error_clear(ctx);
+    strata__saved_free(ctx, found.items, (int)found.count);
+    strata__broadcast(ctx, STRATA__WORLD, 0, &found.count, sizeof found.count);
+    *any = found.count > 0;
+    return strata__agree(ctx);
+}
+
 /* Whether an older file may help: this one is damaged or cannot be read. */
 static bool may_fall_back(strata_status status)
 {
@@ -170,6 +181,22 @@ static strata_status take_up(strata__rotation *rotation, int64_t origin)
     return status;
 }
 
+/* Hours of work later would be too late to find out. */
+static strata_status check_place(strata__rotation *rotation)
+{
+    strata_context *ctx = rotation->ctx;
+    const strata__series *series = &rotation->series;
+    strata__new_file file = {.fd = -1};
+    if (*series->directory && mkdir(series->directory, 0777) != 0 && errno != EEXIST)
+        return strata__fail(ctx, STRATA_IO, "cannot make the folder '%s' for checkpoints: %s",
+                            series->directory, strerror(errno));
+    char *path = strata__series_path(ctx, series, rotation->next, 0);
+    if (path && strata__file_create(ctx, path, &file) == STRATA_OK)
+        strata__file_discard(ctx, &file);
+    strata__free(ctx, path);
+    return ctx->status;
+}
+
 /* On rank 0 alone. */
 static strata_status start(strata__rotation *rotation, const char *base,
                            const strata__origin *origin)
@@ -180,7 +207,8 @@ static strata_status start(strata__rotation *rotation, const char *base,
         STRATA_TRY(strata__draw(ctx, &rotation->run));
     STRATA_TRY(strata__series_of(ctx, base, &rotation->series));
     strata__leftovers_remove(&rotation->series);
-    return take_up(rotation, origin->number);
+    STRATA_TRY(take_up(rotation, origin->number));
+    return check_place(rotation);
 }
 
 strata_status strata__rotation_new(strata_context *ctx, const char *base, int keep,

@@ -21,10 +21,15 @@ typedef struct strata__origin {
 strata_status strata__rotation_load(strata_context *ctx, const char *base,
                                     strata__checkpoint **checkpoint, strata__origin *origin);
 
+/* Whether there is anything to load: files of the series, or `base` as a file. Collective on the
+ * mesh. */
+strata_status strata__rotation_any(strata_context *ctx, const char *base, bool *any);
+
 typedef struct strata__rotation strata__rotation;
 
 /*
- * Begins to save a run under `base`, of which the last `keep` (2 or more) files are kept.
+ * Begins to save a run under `base`, of which the last `keep` (2 or more) files are kept. A folder
+ * that is missing is made, and it is an error now when no file can be made in it.
  *
  * Of files with such names only those are ever removed that carry the number of this run; they
  * leave, oldest first, after a newer one was committed. Files newer than the one that the run goes

@@ -55,19 +55,34 @@ static void contents_free(contents *c)
     strata__free(ctx, c->document);
 }
 
+/* `rotation` NULL: to `path`. */
+static strata_status save(strata__trainer *trainer, const char *path, strata__rotation *rotation)
+{
+    strata_context *ctx = trainer->model->ctx;
+    contents c = {.arrays.ctx = ctx};
+    strata_status status = gather(trainer, &c);
+    strata__contents file = {
+        .entries = c.arrays.entries, .count = c.arrays.count, .document = c.document};
+    if (status == STRATA_OK && rotation)
+        status = strata__rotation_save(rotation, trainer->optimizer->iteration, &file);
+    else if (status == STRATA_OK)
+        status = strata__checkpoint_save(ctx, path, &file);
+    contents_free(&c);
+    return status;
+}
+
 strata_status strata_checkpoint_save(strata_model *model, const char *path)
 {
     strata__trainer *trainer = strata__trainer_of(model, "checkpoint_save");
     if (!trainer)
         return model ? model->ctx->status : STRATA_INVALID;
-    contents c = {.arrays.ctx = model->ctx};
-    strata_status status = gather(trainer, &c);
-    if (status == STRATA_OK)
-        status = strata__checkpoint_save(
-            model->ctx, path,
-            &(strata__contents){c.arrays.entries, c.arrays.count, c.document, 0});
-    contents_free(&c);
-    return status;
+    return save(trainer, path, NULL);
+}
+
+strata_status strata__checkpoint_rotate(strata__trainer *trainer, strata__rotation *rotation)
+{
+    save(trainer, NULL, rotation);
+    return strata__agree(trainer->model->ctx);
 }
 
 /* --- loading --- */
@@ -137,8 +152,10 @@ static strata_status load(strata__trainer *trainer, const strata__checkpoint *fi
                           const char *path, strata__resume *resume)
 {
     strata_context *ctx = trainer->model->ctx;
-    if (resume)
+    if (resume) {
+        resume->path = strata__strdup(ctx, path);
         parse(ctx, strata__checkpoint_document(file), path, resume);
+    }
     STRATA_TRY(strata__agree(ctx));
     STRATA_TRY(read_arrays(trainer, file, resume));
     strata__run_state_apply(trainer, resume->state);
@@ -152,14 +169,17 @@ strata_status strata_checkpoint_load(strata_model *model, const char *path)
         return model ? model->ctx->status : STRATA_INVALID;
     strata_context *ctx = model->ctx;
     strata__checkpoint *file;
+    strata__origin origin;
     STRATA_TRY(strata__trainer_ready(trainer));
-    STRATA_TRY(strata__checkpoint_open(ctx, path, &file));
+    STRATA_TRY(strata__rotation_load(ctx, path, &file, &origin));
     strata__resume *resume = strata__calloc(ctx, 1, sizeof *resume);
     strata_status status = load(trainer, file, path, resume);
     strata__checkpoint_close(ctx, file);
     strata__resume_free(ctx, trainer->resume);
     trainer->resume = status == STRATA_OK ? resume : NULL;
-    if (status != STRATA_OK)
+    if (status == STRATA_OK)
+        resume->origin = origin;
+    else
         strata__resume_free(ctx, resume);
     return status;
 }

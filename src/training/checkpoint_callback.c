@@ -1,4 +1,4 @@
-/* Checkpoint: writes the whole state of the run, to go on from. */
+/* Checkpoint: saves the whole state of the run now and then, to go on from. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -6,21 +6,24 @@
 
 #include "base/clock.h"
 #include "training/callback.h"
+#include "training/checkpoint.h"
 #include "training/deadline.h"
-#include "training/trainer.h"
 
 typedef struct config {
     const char *filepath;
     const char *save_freq;
+    int64_t keep;
     const char *on_error;
 } config;
 
-static const config defaults = {.save_freq = "\"epoch\"", .on_error = "stop"};
+static const config defaults = {.save_freq = "\"epoch\"", .keep = 3, .on_error = "stop"};
 
 static const strata_field fields[] = {
-    STRATA_FIELD(config, filepath, .required = true, .help = "file that is replaced each time"),
+    STRATA_FIELD(config, filepath, .required = true,
+                 .help = "name of the series of files, or a folder"),
     STRATA_FIELD(config, save_freq, .json = true,
                  .help = "'epoch', a number of batches, or a time: '10m'"),
+    STRATA_FIELD(config, keep, .min = 2, .max = INT32_MAX, .help = "files of the run that stay"),
     STRATA_FIELD(config, on_error, .choices = "stop|continue",
                  .help = "what becomes of the run when a file cannot be written"),
 };
@@ -31,6 +34,9 @@ typedef struct checkpoint {
     double seconds;  /* both 0: each epoch */
     strata__batch_counter counter;
     double saved; /* strata__seconds() of the last save, or of the start */
+    strata__rotation *rotation;
+    bool resumed; /* the run goes on from: */
+    strata__origin origin;
 } checkpoint;
 
 static strata_status make(strata_callback *callback)
@@ -59,9 +65,8 @@ static strata_status bear_failure(strata_callback *self, const strata_model *mod
 static strata_status save_run(strata_callback *self, strata_model *model)
 {
     checkpoint *state = self->state;
-    const config *c = strata__callback_config(self);
     double start = strata__seconds();
-    strata_status status = strata_checkpoint_save(model, c->filepath);
+    strata_status status = strata__checkpoint_rotate(model->trainer, state->rotation);
     state->saved = strata__seconds();
     strata__deadline_saved(self->ctx, state->saved - start);
     return status == STRATA_OK ? STRATA_OK : bear_failure(self, model);
@@ -86,8 +91,14 @@ static const char *place(const strata_callback *self)
 static void train_begin(strata_callback *self, strata_model *model)
 {
     checkpoint *state = self->state;
+    const config *c = strata__callback_config(self);
     (void)model;
     state->saved = strata__seconds();
+    if (self->ctx->status != STRATA_OK || (state->rotation && !state->resumed))
+        return;
+    strata__rotation_free(self->ctx, state->rotation);
+    strata__rotation_new(self->ctx, c->filepath, (int)c->keep, &state->origin, &state->rotation);
+    state->resumed = false;
 }
 
 static void epoch_end(strata_callback *self, strata_model *model, int epoch,
@@ -102,6 +113,12 @@ static void epoch_end(strata_callback *self, strata_model *model, int epoch,
 
 /* --- class --- */
 
+static void free_state(strata_callback *callback)
+{
+    checkpoint *state = callback->state;
+    strata__rotation_free(callback->ctx, state->rotation);
+}
+
 static json_t *save(strata_callback *callback)
 {
     const checkpoint *state = callback->state;
@@ -111,8 +128,12 @@ static json_t *save(strata_callback *callback)
 static strata_status restore(strata_callback *callback, strata_model *model, const json_t *saved)
 {
     checkpoint *state = callback->state;
-    (void)model;
+    const config *c = strata__callback_config(callback);
+    const strata__resume *resume = model->trainer->resume;
+    bool own = strcmp(resume->path, c->filepath) == 0;
     state->counter.since = json_integer_value(json_object_get(saved, "batches"));
+    state->origin = own ? resume->origin : (strata__origin){0};
+    state->resumed = true;
     return STRATA_OK;
 }
 
@@ -129,6 +150,7 @@ const strata__class strata__checkpoint_callback = {
         .comes_last = true,
         .hooks = {.train_begin = train_begin, .epoch_end = epoch_end},
         .make = make,
+        .free = free_state,
         .due = due,
         .save_run = save_run,
         .place = place,

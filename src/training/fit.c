@@ -124,18 +124,33 @@ static strata_status take_class_weights(fitting *f)
     return STRATA_OK;
 }
 
+/* "auto" is the place of the first Checkpoint callback, where there may be nothing yet. */
+static strata_status load_run(fitting *f)
+{
+    strata_model *model = f->trainer->model;
+    const char *from = f->options->resume;
+    bool automatic = from && strcmp(from, "auto") == 0, any = true;
+    if (automatic && f->hooks.saver < 0)
+        return strata__fail(model->ctx, STRATA_INVALID,
+                            "fit: resume='auto' needs a Checkpoint callback, which says where");
+    if (automatic) {
+        from = strata__hooks_place(&f->hooks);
+        STRATA_TRY(strata__rotation_any(model->ctx, from, &any));
+    }
+    return from && any ? strata_checkpoint_load(model, from) : STRATA_OK;
+}
+
 static strata_status prepare(fitting *f, strata_dataset *data)
 {
     strata_context *ctx = f->trainer->model->ctx;
     STRATA_TRY(check_options(ctx, f->options));
     STRATA_TRY(split_data(f, data));
     STRATA_TRY(strata__trainer_ready(f->trainer));
-    if (f->options->resume)
-        STRATA_TRY(strata_checkpoint_load(f->trainer->model, f->options->resume));
+    strata__hooks_take(&f->hooks, f->trainer->model, f->options->callbacks);
+    STRATA_TRY(load_run(f));
     STRATA_TRY(make_feeds(f));
     STRATA_TRY(take_class_weights(f));
     STRATA_TRY(strata__progress_start(&f->progress, ctx, f->options->verbose));
-    strata__hooks_take(&f->hooks, f->trainer->model, f->options->callbacks);
     strata__history_free(ctx, f->trainer->history);
     f->trainer->history =
         strata__history_new(ctx, f->options->epochs < 4096 ? f->options->epochs : 4096);

@@ -223,6 +223,7 @@ void strata__resume_free(strata_context *ctx, strata__resume *resume)
     for (int i = 0; i < STRATA_MAX_CALLBACKS; i++)
         strata__kept_weights_free(ctx, &resume->callbacks.kept[i]);
     strata__callback_bytes_free(ctx, resume->callbacks.bytes);
+    strata__free(ctx, resume->path);
     json_decref(resume->state);
     strata__free(ctx, resume);
 }

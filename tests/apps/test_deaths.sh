@@ -7,7 +7,7 @@ set -u
 
 # dies RANK PHASE TIME: when it enters the phase for that time, after the first checkpoint
 dies() {
-    rm -f "$said/run.h5"
+    rm -f "$said"/run*
     run 3 kill "$1" "$2" "$3"
     wrong=
     [ "$code" = 137 ] || wrong="exit code $code instead of 137"
