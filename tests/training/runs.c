@@ -97,6 +97,32 @@ void run_values_read(strata_model *model, run_values *values)
         read_slot(optimizer, i, values);
 }
 
+void run_note(strata_model *model, const strata_history *history, run_outcome *outcome)
+{
+    memset(outcome, 0, sizeof *outcome);
+    outcome->status = strata_error(model->ctx);
+    snprintf(outcome->message, sizeof outcome->message, "%s", strata_error_message(model->ctx));
+    strata_error_clear(model->ctx);
+    if (!history)
+        return;
+    outcome->epochs = history->epochs;
+    outcome->count = history->count;
+    assert_true(outcome->count <= RUN_NAMES && outcome->epochs <= RUN_EPOCHS);
+    for (int i = 0; i < outcome->count; i++)
+        memcpy(outcome->history[i], history->values[i], (size_t)outcome->epochs * sizeof(double));
+    run_values_read(model, &outcome->values);
+}
+
+void run_assert_same(const run_outcome *a, const run_outcome *b)
+{
+    assert_all_string_equal(a->message, "");
+    assert_all_string_equal(b->message, "");
+    assert_all_int_equal(a->epochs, b->epochs);
+    assert_all_int_equal(a->count, b->count);
+    assert_all(memcmp(a->history, b->history, sizeof a->history) == 0);
+    assert_all(memcmp(&a->values, &b->values, sizeof a->values) == 0);
+}
+
 const char *run_text(const char *path)
 {
     static char text[1 << 14];

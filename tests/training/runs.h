@@ -36,6 +36,22 @@ typedef struct run_values {
 /* Collective. */
 void run_values_read(strata_model *model, run_values *values);
 
+/* What a fit came to. */
+enum { RUN_NAMES = 12, RUN_EPOCHS = 4 };
+typedef struct run_outcome {
+    strata_status status; /* of the context, which is cleared */
+    char message[STRATA__MESSAGE_SIZE];
+    int epochs, count; /* 0 after an error */
+    double history[RUN_NAMES][RUN_EPOCHS];
+    run_values values;
+} run_outcome;
+
+/* history: what fit returned. Collective. */
+void run_note(strata_model *model, const strata_history *history, run_outcome *outcome);
+
+/* Both without error, and equal to the last bit. Collective. */
+void run_assert_same(const run_outcome *a, const run_outcome *b);
+
 /* The file as text, "" if there is none. Valid until the next call. */
 const char *run_text(const char *path);
 

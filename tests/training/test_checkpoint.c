@@ -7,7 +7,7 @@
 #include "runs.h"
 #include "training/trainer.h"
 
-enum { MOST = RUN_MOST, EPOCHS = 4, MESHES = 16 };
+enum { MOST = RUN_MOST, EPOCHS = RUN_EPOCHS, MESHES = 16 };
 
 static char meshes[MESHES][64];
 
@@ -86,12 +86,8 @@ static void test_every_mesh_loads_what_another_saved(void **state)
 
 /* --- going on --- */
 
-/* What a run came to. */
 typedef struct outcome {
-    int epochs, count;
-    double history[8][EPOCHS];
-    double weights[MOST];
-    int weight_count;
+    run_outcome end;
     double rates[EPOCHS]; /* at the end of the epochs that this run made */
 } outcome;
 
@@ -129,16 +125,6 @@ static double falling_rate(int epoch, double rate, void *user)
     return rate * 0.5;
 }
 
-static void note_outcome(strata_model *model, const strata_history *history, outcome *o)
-{
-    o->epochs = history->epochs;
-    o->count = history->count;
-    assert_true(o->count <= 8 && o->epochs <= EPOCHS);
-    for (int i = 0; i < o->count; i++)
-        memcpy(o->history[i], history->values[i], (size_t)o->epochs * sizeof(double));
-    o->weight_count = run_weights(model, o->weights, MOST);
-}
-
 /* A whole run that saves on its way, or one that goes on from there. */
 static outcome run(const char *mesh, interruption *saves, const char *resume, const char *optimizer)
 {
@@ -156,23 +142,12 @@ static outcome run(const char *mesh, interruption *saves, const char *resume, co
                    .validation_data = strata_dataset_slice(data, 0, 11), .validation_freq = 2,
                    .resume = resume,
                    .callbacks = {strata_learning_rate_scheduler(ctx, falling_rate, NULL), &saver});
-    assert_all_ok(ctx);
-    note_outcome(model, history, &o);
+    run_note(model, history, &o.end);
     run_close(ctx);
     return o;
 }
 
-static void assert_same_bits(const outcome *a, const outcome *b)
-{
-    assert_all_int_equal(a->epochs, b->epochs);
-    assert_all_int_equal(a->count, b->count);
-    for (int i = 0; i < a->count; i++)
-        assert_all(memcmp(a->history[i], b->history[i], sizeof a->history[i]) == 0);
-    assert_all_int_equal(a->weight_count, b->weight_count);
-    assert_all(memcmp(a->weights, b->weights, sizeof a->weights) == 0);
-}
-
-static void assert_near_outcome(const outcome *a, const outcome *b)
+static void assert_near_outcome(const run_outcome *a, const run_outcome *b)
 {
     assert_all_int_equal(a->epochs, b->epochs);
     assert_all_int_equal(a->count, b->count);
@@ -198,9 +173,9 @@ static void check_resume(int epoch, int64_t batch, const char *optimizer)
             interruption none = {0};
             outcome rest = run(meshes[to], &none, path, optimizer);
             if (to == from)
-                assert_same_bits(&rest, &whole);
+                run_assert_same(&rest.end, &whole.end);
             else
-                assert_near_outcome(&rest, &whole);
+                assert_near_outcome(&rest.end, &whole.end);
             for (int e = epoch + (batch < 0); e < EPOCHS; e++)
                 assert_all_near(rest.rates[e], whole.rates[e], 0);
         }

@@ -6,7 +6,7 @@
 #include "runs.h"
 #include "training/trainer.h"
 
-enum { EPOCHS = 4, NAMES = 12, CUTS = 3 };
+enum { EPOCHS = RUN_EPOCHS, CUTS = 3 };
 
 /* --- what runs --- */
 
@@ -108,13 +108,6 @@ static strata_callback wobbling(uint32_t *number)
 
 /* --- runs --- */
 
-/* What a run came to. */
-typedef struct outcome {
-    int epochs, count;
-    double history[NAMES][EPOCHS];
-    run_values values;
-} outcome;
-
 /* Saves after so many steps of the run. */
 typedef struct interruption {
     int done;
@@ -142,21 +135,12 @@ static double falling_rate(int epoch, double rate, void *user)
     return rate * 0.7;
 }
 
-static void note_outcome(strata_model *model, const strata_history *history, outcome *o)
-{
-    o->epochs = history->epochs;
-    o->count = history->count;
-    assert_true(o->count <= NAMES && o->epochs <= EPOCHS);
-    for (int i = 0; i < o->count; i++)
-        memcpy(o->history[i], history->values[i], (size_t)o->epochs * sizeof(double));
-    run_values_read(model, &o->values);
-}
-
-static outcome run(const run_case *c, const char *mesh, strata_callback *saver, const char *resume)
+static run_outcome run(const run_case *c, const char *mesh, strata_callback *saver,
+                       const char *resume)
 {
     float x[RUN_SAMPLES * RUN_FEATURES];
     int32_t y[RUN_SAMPLES];
-    outcome o = {0};
+    run_outcome o;
     int count = 0;
     uint32_t numbers[2] = {1, 2};
     strata_callback wobblers[2] = {wobbling(&numbers[0]), wobbling(&numbers[1])};
@@ -175,20 +159,9 @@ static outcome run(const run_case *c, const char *mesh, strata_callback *saver, 
         options.callbacks[count++] = &wobblers[i];
     options.callbacks[count] = saver;
     const strata_history *history = strata_fit_from(model, run_data(ctx, x, y), &options);
-    assert_all_ok(ctx);
-    note_outcome(model, history, &o);
+    run_note(model, history, &o);
     run_close(ctx);
     return o;
-}
-
-static void assert_same_outcome(const outcome *a, const outcome *b)
-{
-    assert_all_int_equal(a->epochs, b->epochs);
-    assert_all_int_equal(a->count, b->count);
-    assert_all(memcmp(a->history, b->history, sizeof a->history) == 0);
-    assert_all_int_equal(a->values.weight_count, b->values.weight_count);
-    assert_all_int_equal(a->values.slot_count, b->values.slot_count);
-    assert_all(memcmp(&a->values, &b->values, sizeof a->values) == 0);
 }
 
 /* In the first epoch, after the last batch of one, and in the middle of cycles of 2 and 3 steps. */
@@ -212,10 +185,10 @@ static void check_case(const run_case *c, const char *mesh)
 {
     interruption i = make_cuts(steps_of(c));
     strata_callback saver = {.state = &i, .train_batch_end = save_at_cut};
-    outcome whole = run(c, mesh, &saver, NULL);
+    run_outcome whole = run(c, mesh, &saver, NULL);
     for (int cut = 0; cut < CUTS; cut++) {
-        outcome rest = run(c, mesh, NULL, i.paths[cut]);
-        assert_same_outcome(&rest, &whole);
+        run_outcome rest = run(c, mesh, NULL, i.paths[cut]);
+        run_assert_same(&rest, &whole);
     }
 }
 

@@ -9,41 +9,16 @@
 #include "runs.h"
 #include "training/trainer.h"
 
-enum { EPOCHS = 3, NAMES = 8 };
+enum { EPOCHS = 3 };
 
 static float x[RUN_SAMPLES * RUN_FEATURES];
 static int32_t y[RUN_SAMPLES];
 
 /* --- runs --- */
 
-/* What a run came to. */
-typedef struct outcome {
-    strata_status status;
-    char message[STRATA__MESSAGE_SIZE];
-    int epochs, count;
-    double history[NAMES][EPOCHS];
-    run_values values;
-} outcome;
-
-static void note_outcome(strata_model *model, const strata_history *history, outcome *o)
-{
-    strata_context *ctx = model->ctx;
-    *o = (outcome){.status = strata_error(ctx)};
-    snprintf(o->message, sizeof o->message, "%s", strata_error_message(ctx));
-    strata_error_clear(ctx);
-    if (!history)
-        return;
-    o->epochs = history->epochs;
-    o->count = history->count;
-    assert_true(o->count <= NAMES && o->epochs <= EPOCHS);
-    for (int i = 0; i < o->count; i++)
-        memcpy(o->history[i], history->values[i], (size_t)o->epochs * sizeof(double));
-    run_values_read(model, &o->values);
-}
-
 /* `path`: of the checkpoint, or NULL. */
 static void run_in(strata_context *ctx, const char *path, bool resumes, strata_callback *caller,
-                   outcome *o)
+                   run_outcome *o)
 {
     char text[600];
     strata_callback *callbacks[2] = {NULL, NULL};
@@ -58,26 +33,17 @@ static void run_in(strata_context *ctx, const char *path, bool resumes, strata_c
         strata_fit(model, run_data(ctx, x, y), .batch_size = RUN_BATCH, .epochs = EPOCHS,
                    .validation_split = 0.4, .verbose = "0", .resume = resumes ? path : NULL,
                    .callbacks = {callbacks[0], callbacks[1]});
-    note_outcome(model, history, o);
+    run_note(model, history, o);
 }
 
-static outcome run(strata_options options, const char *path, bool resumes, strata_callback *caller)
+static run_outcome run(strata_options options, const char *path, bool resumes,
+                       strata_callback *caller)
 {
-    outcome o;
+    run_outcome o;
     strata_context *ctx = run_open_with(options);
     run_in(ctx, path, resumes, caller, &o);
     run_close(ctx);
     return o;
-}
-
-static void assert_same_end(const outcome *a, const outcome *b)
-{
-    assert_all_int_equal(a->status, STRATA_OK);
-    assert_all_int_equal(b->status, STRATA_OK);
-    assert_all_int_equal(a->epochs, EPOCHS);
-    assert_all_int_equal(a->count, b->count);
-    assert_all(memcmp(a->history, b->history, sizeof a->history) == 0);
-    assert_all(memcmp(&a->values, &b->values, sizeof a->values) == 0);
 }
 
 /* --- signals --- */
@@ -148,18 +114,18 @@ static strata_callback calling(caller *state)
                              .test_batch_begin = begin_test_batch};
 }
 
-static void check_call(const call *c, const char *mesh, const outcome *undisturbed)
+static void check_call(const call *c, const char *mesh, const run_outcome *undisturbed)
 {
     char path[512];
     caller state = {.call = c};
     strata_callback callback = calling(&state);
     snprintf(path, sizeof path, "%s", test_path("called.h5"));
-    outcome stopped =
+    run_outcome stopped =
         run((strata_options){.mesh = mesh, .signals = "USR1,TERM"}, path, false, &callback);
     assert_all_int_equal(stopped.status, STRATA_RESTART);
     assert_all(strstr(stopped.message, c->words) && strstr(stopped.message, path));
-    outcome rest = run((strata_options){.mesh = mesh}, path, true, NULL);
-    assert_same_end(&rest, undisturbed);
+    run_outcome rest = run((strata_options){.mesh = mesh}, path, true, NULL);
+    run_assert_same(&rest, undisturbed);
 }
 
 static void test_a_signal_stops_a_run_that_goes_on(void **state)
@@ -168,7 +134,7 @@ static void test_a_signal_stops_a_run_that_goes_on(void **state)
     for (int m = 0; test_mesh(m); m++) {
         char mesh[64];
         snprintf(mesh, sizeof mesh, "%s", test_mesh(m));
-        outcome undisturbed = run((strata_options){.mesh = mesh}, NULL, false, NULL);
+        run_outcome undisturbed = run((strata_options){.mesh = mesh}, NULL, false, NULL);
         for (size_t i = 0; i < TEST_COUNT(calls); i++)
             check_call(&calls[i], mesh, &undisturbed);
     }
@@ -179,7 +145,7 @@ static void test_a_signal_waits_for_the_run(void **state)
 {
     (void)state;
     char path[512];
-    outcome o;
+    run_outcome o;
     snprintf(path, sizeof path, "%s", test_path("early.h5"));
     strata_context *ctx = run_open_with((strata_options){.signals = "USR1"});
     raise(SIGUSR1);
@@ -195,9 +161,9 @@ static void test_a_signal_without_checkpoint_changes_nothing(void **state)
     (void)state;
     caller calls_state = {.call = &calls[1]};
     strata_callback callback = calling(&calls_state);
-    outcome undisturbed = run((strata_options){0}, NULL, false, NULL);
-    outcome called = run((strata_options){.signals = "USR1,TERM"}, NULL, false, &callback);
-    assert_same_end(&called, &undisturbed);
+    run_outcome undisturbed = run((strata_options){0}, NULL, false, NULL);
+    run_outcome called = run((strata_options){.signals = "USR1,TERM"}, NULL, false, &callback);
+    run_assert_same(&called, &undisturbed);
 }
 
 /* --- handlers --- */
@@ -225,7 +191,7 @@ static void look_at_handlers(strata_callback *self, strata_model *model)
 static void check_handlers(const char *signals, bool usr1, bool term)
 {
     bool taken[2] = {false};
-    outcome o;
+    run_outcome o;
     strata_callback callback = {.state = taken, .train_begin = look_at_handlers};
     strata_context *ctx = run_open_with((strata_options){.signals = signals});
     assert_all_int_equal(is_own(SIGUSR1), !usr1);
@@ -291,15 +257,15 @@ static void check_short_runs(strata_options options)
 {
     char path[512];
     snprintf(path, sizeof path, "%s", test_path("short.h5"));
-    outcome undisturbed = run((strata_options){.max_time = "none"}, NULL, false, NULL);
-    outcome o = run(options, path, false, NULL);
+    run_outcome undisturbed = run((strata_options){.max_time = "none"}, NULL, false, NULL);
+    run_outcome o = run(options, path, false, NULL);
     int runs = 1;
     for (; o.status == STRATA_RESTART && runs < 2 * STEPS * EPOCHS; runs++) {
         assert_all(strstr(o.message, "the time is nearly up") != NULL);
         o = run(options, path, true, NULL);
     }
     assert_all_int_equal(runs, STEPS * EPOCHS + 1);
-    assert_same_end(&o, &undisturbed);
+    run_assert_same(&o, &undisturbed);
 }
 
 static void test_runs_end_before_their_time(void **state)
