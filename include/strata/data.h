@@ -33,6 +33,18 @@ typedef struct strata_array_options {
 /** Owned by the context. NULL after an error: different sample counts, unknown types. Local. */
 STRATA_EXPORT strata_dataset *strata_array_dataset_from(strata_context *ctx, const strata_array_options *options);
 
+#ifndef __cplusplus
+#define strata_local_dataset(ctx, ...) strata_local_dataset_from(ctx, &(strata_array_options){__VA_ARGS__})
+#endif
+/**
+ * Samples that stay where they were made, as in a simulation: each rank passes its own, any number of them; an entry is used when its
+ * shape has a rank, and data may be NULL with 0 samples. The dataset is all of them in the order of the ranks, and gives the batches that
+ * one array of all of them would give; samples travel between ranks batch by batch. The memory is borrowed, and read when a batch is made:
+ * between two calls of fit, evaluate or train_on_batch it may hold new values. Owned by the context. NULL after an error: no samples at all,
+ * or arrays that differ between ranks in type, name or shape of a sample. Collective on the mesh.
+ */
+STRATA_EXPORT strata_dataset *strata_local_dataset_from(strata_context *ctx, const strata_array_options *options);
+
 /** Files: IDX (.gz or not) or NPY, told apart by their first bytes. "name=file" binds to a model's input or output. */
 typedef struct strata_file_options {
     const char *x[STRATA_MAX_COLUMNS];

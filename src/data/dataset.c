@@ -39,6 +39,7 @@ void strata_dataset_free(strata_dataset *dataset)
         strata__shared_free(ctx, dataset->shared[i]);
     for (int i = 0; i < dataset->array_count; i++)
         strata__array_close(ctx, dataset->arrays[i]);
+    strata__free(ctx, dataset->firsts);
     free_columns(ctx, dataset->x_count, dataset->x);
     free_columns(ctx, dataset->y_count, dataset->y);
     free_columns(ctx, dataset->weight_count, dataset->weights);
@@ -61,7 +62,7 @@ strata_status strata__column_set(strata_dataset *dataset, strata__column *column
 {
     strata_context *ctx = dataset->ctx;
     int64_t samples = shape->rank > 0 ? shape->dims[0] : 0;
-    if (samples < 1)
+    if (samples < (dataset->firsts ? 0 : 1))
         return strata__fail(ctx, STRATA_INVALID, "dataset: %s has no samples", name ? name : "an array");
     if (dataset->size >= 0 && dataset->size != samples)
         return strata__fail(ctx, STRATA_INVALID,
@@ -133,6 +134,8 @@ strata_dataset *strata_dataset_slice(strata_dataset *dataset, int64_t first, int
     if (!slice)
         return NULL;
     slice->size = count;
+    if (dataset->firsts && strata__local_slice(dataset, first, count, slice, &first) != STRATA_OK)
+        return NULL;
     slice_columns(slice, first, dataset->x_count, dataset->x, slice->x, &slice->x_count);
     slice_columns(slice, first, dataset->y_count, dataset->y, slice->y, &slice->y_count);
     slice_columns(slice, first, dataset->weight_count, dataset->weights, slice->weights, &slice->weight_count);

@@ -15,13 +15,14 @@ typedef struct strata__column {
     strata_dtype dtype;
     strata_shape sample; /* shape of one sample, without axis 0 */
     size_t sample_bytes;
-    const char *data;    /* of sample 0 of the dataset; borrowed, or in `shared` of the dataset that owns it */
+    const char *data;    /* of sample 0 of the dataset, or of the own ones; borrowed, or in `shared` of the dataset that owns it */
 } strata__column;
 
 struct strata_dataset {
     strata_context *ctx;
     strata_dataset *next; /* in the context's list */
     int64_t size;
+    int64_t *firsts; /* [ranks + 1]: samples firsts[r] … firsts[r + 1] − 1 lie on rank r; NULL: all on every rank */
     int x_count, y_count, weight_count;
     strata__column x[STRATA_MAX_COLUMNS], y[STRATA_MAX_COLUMNS], weights[STRATA_MAX_COLUMNS];
     int shared_count;
@@ -35,6 +36,11 @@ strata_dataset *strata__dataset_new(strata_context *ctx);
 /* Fills a column; checks that it has as many samples as the others. name may be NULL. */
 strata_status strata__column_set(strata_dataset *dataset, strata__column *column, const char *name, strata_dtype dtype,
                                  const strata_shape *shape, const void *data);
+
+/* Of the dataset's samples first … first + count − 1, those on this rank: the first, counted from its own first one. Sets
+ * slice->firsts. Local. */
+strata_status strata__local_slice(const strata_dataset *dataset, int64_t first, int64_t count, strata_dataset *slice,
+                                  int64_t *own_first);
 
 /* Frees all datasets of the context. Collective on the mesh. */
 void strata__datasets_free(strata_context *ctx);
@@ -64,7 +70,8 @@ typedef struct strata__batch {
 
 typedef struct strata__feed strata__feed;
 
-/* Local. The dataset must outlive the feed. */
+/* Local, but of a dataset whose samples lie on their ranks strata__feed_next() is collective on the mesh. The dataset must outlive
+ * the feed. */
 strata_status strata__feed_new(strata_dataset *dataset, const strata__feed_options *options, strata__feed **feed);
 void strata__feed_free(strata__feed *feed); /* NULL is fine */
 
@@ -76,7 +83,7 @@ void strata__feed_start(strata__feed *feed, int64_t epoch, int64_t first_step);
 
 /*
  * The next batch as tensors in the current scope (batch layout, dtype of the column); they are valid until the next call. false: the epoch is
- * over. Allocates nothing in the steady state. Local.
+ * over. Allocates nothing in the steady state. Local, or collective as above.
  */
 bool strata__feed_next(strata__feed *feed, strata__batch *batch);
 

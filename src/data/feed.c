@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "mesh/process.h"
 #include "tensor/numerics.h"
 
 /* --- order --- */
@@ -17,8 +18,8 @@ const char *strata__shuffle_name(strata__shuffle shuffle)
     return names[shuffle];
 }
 
-/* Sample at a place of the epoch. Whole batches move as they are; the short last one stays last. */
-static int64_t sample_at(const strata__feed *feed, int64_t place)
+/* Whole batches move as they are; the short last one stays last. */
+int64_t strata__feed_sample_at(const strata__feed *feed, int64_t place)
 {
     int64_t size = feed->dataset->size, batch = feed->options.batch_size, whole = size / batch;
     if (feed->options.shuffle == STRATA__SHUFFLE_SAMPLES)
@@ -28,7 +29,7 @@ static int64_t sample_at(const strata__feed *feed, int64_t place)
     return place;
 }
 
-static int64_t batch_size(const strata__feed *feed, int64_t step)
+int64_t strata__feed_batch_size(const strata__feed *feed, int64_t step)
 {
     int64_t left = feed->dataset->size - step * feed->options.batch_size;
     return left < feed->options.batch_size ? left : feed->options.batch_size;
@@ -36,10 +37,10 @@ static int64_t batch_size(const strata__feed *feed, int64_t step)
 
 void strata__feed_gather(const strata__feed *feed, int64_t step, int set)
 {
-    strata__piece piece = strata__piece_of(batch_size(feed, step), feed->parts, feed->part);
+    strata__piece piece = strata__piece_of(strata__feed_batch_size(feed, step), feed->parts, feed->part);
     int64_t first = step * feed->options.batch_size + piece.first;
     for (int64_t i = 0; i < piece.count; i++) {
-        int64_t sample = sample_at(feed, first + i);
+        int64_t sample = strata__feed_sample_at(feed, first + i);
         for (int c = 0; c < feed->column_count; c++) {
             size_t bytes = feed->columns[c]->sample_bytes;
             memcpy(feed->buffers[set][c] + (size_t)i * bytes, feed->columns[c]->data + (size_t)sample * bytes, bytes);
@@ -89,12 +90,12 @@ strata_status strata__feed_new(strata_dataset *dataset, const strata__feed_optio
     int64_t all = (dataset->size + feed->options.batch_size - 1) / feed->options.batch_size;
     feed->steps = options->steps > 0 && options->steps < all ? options->steps : all;
     /* Samples in order lie side by side and need no gathering. */
-    feed->gathers = options->shuffle != STRATA__IN_ORDER;
-    if (feed->gathers && make_buffers(feed) != STRATA_OK) {
+    feed->gathers = dataset->firsts || options->shuffle != STRATA__IN_ORDER;
+    if ((feed->gathers && make_buffers(feed) != STRATA_OK) || (dataset->firsts && strata__travel_new(feed) != STRATA_OK)) {
         strata__feed_free(feed);
         return STRATA_NO_MEMORY;
     }
-    if (feed->gathers && options->prefetch)
+    if (feed->gathers && options->prefetch && !feed->travel && strata__mpi_allows_threads())
         strata__prefetch_start(feed);
     *made = feed;
     return STRATA_OK;
@@ -106,6 +107,7 @@ void strata__feed_free(strata__feed *feed)
         return;
     if (feed->worker)
         strata__prefetch_stop(feed);
+    strata__travel_free(feed);
     for (int set = 0; set < 2; set++) {
         for (int c = 0; c < feed->column_count; c++)
             strata__free(feed->ctx, feed->buffers[set][c]);
@@ -136,14 +138,14 @@ static const char *samples(const strata__feed *feed, int64_t step, int column)
     if (feed->gathers)
         return feed->buffers[step & 1][column];
     int64_t first = step * feed->options.batch_size;
-    strata__piece piece = strata__piece_of(batch_size(feed, step), feed->parts, feed->part);
+    strata__piece piece = strata__piece_of(strata__feed_batch_size(feed, step), feed->parts, feed->part);
     return feed->columns[column]->data + (size_t)(first + piece.first) * feed->columns[column]->sample_bytes;
 }
 
 static strata_tensor *as_tensor(const strata__feed *feed, int64_t step, int column)
 {
     const strata__column *c = feed->columns[column];
-    strata_shape shape = {.rank = c->sample.rank + 1, .dims = {batch_size(feed, step)}};
+    strata_shape shape = {.rank = c->sample.rank + 1, .dims = {strata__feed_batch_size(feed, step)}};
     for (int i = 0; i < c->sample.rank; i++)
         shape.dims[i + 1] = c->sample.dims[i];
     return strata__tensor_borrow(feed->ctx, c->dtype, &shape, (strata__layout){.batch = true},
@@ -157,7 +159,7 @@ static strata_tensor *look_at_data(const strata__feed *feed, int64_t step, int c
         return tensor;
     int64_t at = strata__find_not_finite(tensor, tensor->data), sample = -1;
     if (at >= 0)
-        sample = sample_at(feed, step * feed->options.batch_size + tensor->first_sample +
+        sample = strata__feed_sample_at(feed, step * feed->options.batch_size + tensor->first_sample +
                                      at / strata__product(&tensor->local, 1, tensor->local.rank));
     strata__look(tensor, tensor->data, &tensor->shape, NULL, "array %d of the data, sample %lld,", column,
                  (long long)sample);
@@ -174,6 +176,10 @@ static void gather_ahead(strata__feed *feed, int64_t step)
 {
     if (!feed->gathers)
         return;
+    if (feed->travel) {
+        strata__travel_gather(feed, step, (int)(step & 1));
+        return;
+    }
     if (!feed->worker) {
         strata__feed_gather(feed, step, (int)(step & 1));
         return;
@@ -190,7 +196,7 @@ bool strata__feed_next(strata__feed *feed, strata__batch *batch)
         return false;
     feed->next++;
     gather_ahead(feed, step);
-    *batch = (strata__batch){.step = step, .size = batch_size(feed, step)};
+    *batch = (strata__batch){.step = step, .size = strata__feed_batch_size(feed, step)};
     int column = 0;
     for (int i = 0; i < feed->dataset->x_count; i++)
         batch->x[i] = next_tensor(feed, step, &column);

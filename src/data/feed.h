@@ -17,7 +17,21 @@ struct strata__feed {
     bool gathers;
     char *buffers[2][3 * STRATA_MAX_COLUMNS]; /* own samples of an even and of an odd step */
     struct strata__prefetch *worker;          /* NULL: gathered when asked for */
+    struct strata__travel *travel;            /* NULL: every rank has all samples */
 };
+
+/* Sample at a place of the epoch. */
+int64_t strata__feed_sample_at(const strata__feed *feed, int64_t place);
+
+/* Samples in the batch of a step, of all ranks. */
+int64_t strata__feed_batch_size(const strata__feed *feed, int64_t step);
+
+/* Samples that lie on their ranks: what it takes to bring those of a batch to the ranks that work on them, batch by batch; sets
+ * feed->travel. Local. */
+strata_status strata__travel_new(strata__feed *feed);
+void strata__travel_free(strata__feed *feed);
+/* This rank's samples of a step into a set of buffers. Collective on the mesh. */
+void strata__travel_gather(strata__feed *feed, int64_t step, int set);
 
 /* Copies this rank's samples of a step into a set of buffers. Any thread. */
 void strata__feed_gather(const strata__feed *feed, int64_t step, int set);
