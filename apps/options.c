@@ -139,7 +139,7 @@ static int parse_option(strata_context *ctx, const command *command, char **argv
     const char *name = argv[0] + 2, *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
     const option *row = find(command, name, length);
-    bool flag = row && row->kind == OPTION_FLAG;
+    bool flag = row && !row->word;
     const char *value = equals ? equals + 1 : flag ? NULL : argv[1];
     if (!row)
         refuse_unknown(ctx, command, name, length);

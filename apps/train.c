@@ -40,6 +40,8 @@ static const option options[] = {
      "checkpoint to go on from"},
     {"verbose", "HOW", OPTION_TEXT, offsetof(arguments, verbose), 0, false,
      "auto, 0 (nothing), 1 (a bar), 2 (a line an epoch)"},
+    {"plan", NULL, OPTION_LIBRARY, 0, 0, false,
+     "first print what a step will exchange and hold, by layer\n(or STRATA_PLAN=1)"},
     {"output", "FILE", OPTION_WORDS, offsetof(arguments, output), 1, false,
      "where the trained model goes (MODEL-trained.keras)"},
 };

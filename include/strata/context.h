@@ -25,13 +25,19 @@ typedef struct strata_options {
     const char *max_time; /**< time the job has, as "3600", "90m", "1:30:00", see below; "none"; STRATA_MAX_TIME; default: Slurm's */
     bool check_numerics; /**< the first number that is not finite ends the work, see below; STRATA_CHECK_NUMERICS=1 */
     int64_t check_replicas; /**< every so many training steps the copies of each weight are compared, see below; STRATA_CHECK_REPLICAS; default: never */
+    bool plan;        /**< every fit first prints what a step will cost, see strata/plan.h; STRATA_PLAN=1 */
     int *argc;        /**< when set: the library's options are taken out of the program's arguments */
     char ***argv;
 } strata_options;
 
+/*
+ * A mesh on which the ranks of a node cannot hold the weights, gradients and optimizer slots of a model is refused before training. A
+ * node holds its memory and swap, or so many bytes as the environment variable STRATA_NODE_MEMORY of rank 0 says.
+ */
+
 /**
  * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=…, --signals=…, --max-time=…,
- * --check-replicas=… (also as two words), --check-numerics are taken out; the rest is left in place. The text stays owned by argv. Errors
+ * --check-replicas=… (also as two words), --check-numerics, --plan are taken out; the rest is left in place. The text stays owned by argv. Errors
  * show up in strata_init(). Local.
  */
 STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);

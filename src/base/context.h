@@ -44,7 +44,8 @@ typedef enum strata__precision { STRATA__FLOAT32, STRATA__MIXED_BFLOAT16 } strat
 typedef enum strata__matmul_engine {
     STRATA__MATMUL_AUTO,
     STRATA__MATMUL_SUMMA,
-    STRATA__MATMUL_PBLAS
+    STRATA__MATMUL_PBLAS,
+    STRATA__MATMUL_ENGINES
 } strata__matmul_engine;
 
 /* --check-numerics, see tensor/numerics.h. */
@@ -62,6 +63,8 @@ struct strata_context {
     int error_rank;                     /* rank that saw it; -1: not known to be one rank's own */
     strata__memory memory;
     struct strata__name_count *names; /* automatic names: prefix -> next number */
+    int64_t node_memory;              /* bytes that the ranks of a node may hold; 0: what it has */
+    bool plans;                       /* every fit begins with a plan */
     int verbosity;                    /* 0 errors, 1 warnings, 2 information */
     int rank;                         /* in the mesh, 0 before there is one; rank 0 writes the log */
     uint64_t seed;                    /* of weights, sample order and dropout masks */
@@ -69,6 +72,7 @@ struct strata_context {
     strata__gemm_library gemm;
     strata__matmul_engine matmul;
     int64_t check_replicas;      /* compare them every so many training steps; 0: never */
+    int64_t products[STRATA__MATMUL_ENGINES]; /* over the mesh that each engine has formed */
     strata__precision policy;    /* of layers that name none */
     strata__precision precision; /* of the layer call, or node of the tape, at work */
     int nesting;                      /* depth of layer calls; 0: outside */

@@ -76,6 +76,25 @@ char *strata__text_take(strata__text *text)
     return data;
 }
 
+int strata__text_width(const char *text)
+{
+    int width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xC0) != 0x80;
+    return width;
+}
+
+const char *strata__bytes_text(int64_t bytes, char text[32])
+{
+    static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    int unit = 0;
+    for (; value >= 1024 && unit < 4; unit++)
+        value /= 1024;
+    snprintf(text, 32, "%.2f %s", value, units[unit]);
+    return text;
+}
+
 const char *strata__list_find(const char *list, const char *item, bool ignore_case, size_t *length)
 {
     size_t wanted = strlen(item);

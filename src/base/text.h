@@ -24,6 +24,12 @@ void strata__text_numbers(strata__text *text, int count, const int *numbers);
 /* The finished text ("" if nothing was added), owned by the caller; NULL after STRATA_NO_MEMORY. */
 char *strata__text_take(strata__text *text);
 
+/* Columns that UTF-8 text takes: its bytes without those that continue a character. */
+int strata__text_width(const char *text);
+
+/* "1.50 MB", by powers of 1024, as Keras writes sizes; into `text`, which is returned. */
+const char *strata__bytes_text(int64_t bytes, char text[32]);
+
 /*
  * Looks for `item` in a list like "valid|same". Gives the place of its spelling in the list and
  * sets `length`, or NULL. A NULL list has no items.

@@ -244,8 +244,8 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
                              strata_tensor **outputs)
 {
     strata_context *ctx = layer->ctx;
+    STRATA_TRY(ctx->status);
     bool outer_training = ctx->training;
-    const char *outer = strata__begin(&ctx->activity, STRATA__LAYER, layer->name);
     strata__precision precision = ctx->precision;
     ctx->training = call->training;
     ctx->precision = layer->precision;
@@ -258,7 +258,6 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
     ctx->nesting--;
     ctx->training = outer_training;
     ctx->precision = precision;
-    strata__end(&ctx->activity, STRATA__LAYER, outer);
     for (int i = 0; status == STRATA_OK && i < output_count; i++) {
         if (!outputs[i])
             status = ctx->status
@@ -272,29 +271,40 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
     return status;
 }
 
-/* `tensors` is the caller's to change, as is the struct of arguments that refers to them. */
-static strata_status call_with(strata_layer *layer, const given *g, strata_tensor **tensors,
-                               void *arguments, strata_tensor **outputs)
+/* What follows the inputs' checks: all of it is the layer's doing. */
+static strata_status work(strata_layer *layer, const given *g, strata_tensor **tensors,
+                          void *arguments, strata_tensor **outputs)
 {
     strata_context *ctx = layer->ctx;
     int count = g->positional, output_count = strata__call_outputs(layer, arguments);
-    STRATA_TRY(check_count(layer, count));
-    STRATA_TRY(strata__input_spec_check(layer, count, tensors));
-    STRATA_TRY(build_for(layer, count, tensors));
-    STRATA_TRY(strata__input_spec_check(layer, count, tensors));
-    if (ctx->nesting == 0)
-        strata__layer_walk(layer, clear_losses, NULL);
     arrange_features(layer, g->count, tensors);
     strata__argument_replace(layer->class, arguments, tensors + count);
     strata_call call = {.count = count,
                         .inputs = tensors,
                         .training = g->training < 0 ? ctx->training : g->training == 1,
                         .arguments = arguments};
-    STRATA_TRY(ctx->status);
     STRATA_TRY(compute(layer, &call, output_count, outputs));
     STRATA_TRY(strata__regularize_activity(layer, output_count, outputs));
     attach_masks(layer, &call, output_count, outputs);
     return ctx->status;
+}
+
+/* `tensors` is the caller's to change, as is the struct of arguments that refers to them. */
+static strata_status call_with(strata_layer *layer, const given *g, strata_tensor **tensors,
+                               void *arguments, strata_tensor **outputs)
+{
+    strata_context *ctx = layer->ctx;
+    int count = g->positional;
+    STRATA_TRY(check_count(layer, count));
+    STRATA_TRY(strata__input_spec_check(layer, count, tensors));
+    STRATA_TRY(build_for(layer, count, tensors));
+    STRATA_TRY(strata__input_spec_check(layer, count, tensors));
+    if (ctx->nesting == 0)
+        strata__layer_walk(layer, clear_losses, NULL);
+    const char *outer = strata__begin(&ctx->activity, STRATA__LAYER, layer->name);
+    strata_status status = work(layer, g, tensors, arguments, outputs);
+    strata__end(&ctx->activity, STRATA__LAYER, outer);
+    return status;
 }
 
 static strata_status call_in_scope(strata_layer *layer, const given *g, bool symbolic,

@@ -79,6 +79,9 @@ void strata__arena_finish(strata__arena *arena, strata__update *update, void *us
  * group. */
 void strata__arena_publish(strata__arena *arena);
 
+/* How many of `count` elements from `first` on lie in own slices. Local. */
+int64_t strata__arena_owned(const strata__arena *arena, int64_t first, int64_t count);
+
 /* What a step exchanges for `count` elements from `first` on: the bytes of mesh/traffic.h. Local.
  */
 strata__traffic strata__arena_traffic(const strata__arena *arena, int64_t first, int64_t count);

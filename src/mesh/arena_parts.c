@@ -264,6 +264,16 @@ static int64_t overlap(strata__piece a, strata__piece b)
     return end > first ? end - first : 0;
 }
 
+int64_t strata__arena_owned(const strata__arena *arena, int64_t first, int64_t count)
+{
+    int64_t owned = 0;
+    for (int bucket = 0; bucket < arena->bucket_count; bucket++) {
+        const strata__slice *own = &arena->slices[bucket];
+        owned += overlap((strata__piece){own->first, own->count}, (strata__piece){first, count});
+    }
+    return owned;
+}
+
 /* On the node a lane reads its part of everybody's gradients; between nodes the part goes to the
  * owners of its sub-slices, and the own sub-slice to all of them. */
 strata__traffic strata__arena_traffic(const strata__arena *arena, int64_t first, int64_t count)

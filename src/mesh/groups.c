@@ -12,15 +12,16 @@ enum { DATA, ROWS, COLS, DIMENSIONS };
 
 /* What varies among the members of an axis. */
 static const struct {
-    const char *name;
+    const char *name; /* of communicators */
+    const char *shown;
     bool varies[DIMENSIONS];
 } axes[STRATA__AXES] = {
-    [STRATA__WORLD] = {"strata world", {true, true, true}},
-    [STRATA__DATA] = {"strata data", {true, false, false}},
-    [STRATA__ROWS] = {"strata rows", {false, true, false}},
-    [STRATA__COLS] = {"strata cols", {false, false, true}},
-    [STRATA__BATCH] = {"strata batch", {true, true, false}},
-    [STRATA__GRID] = {"strata grid", {false, true, true}},
+    [STRATA__WORLD] = {"strata world", "all ranks", {true, true, true}},
+    [STRATA__DATA] = {"strata data", "data", {true, false, false}},
+    [STRATA__ROWS] = {"strata rows", "rows", {false, true, false}},
+    [STRATA__COLS] = {"strata cols", "cols", {false, false, true}},
+    [STRATA__BATCH] = {"strata batch", "data × rows", {true, true, false}},
+    [STRATA__GRID] = {"strata grid", "rows × cols", {false, true, true}},
 };
 
 /* Members of one axis: how many of each dimension, and where this rank stands. */
@@ -80,6 +81,24 @@ static strata__axis original_of(const strata__mesh *mesh, strata__axis axis)
             return earlier;
     }
     return axis;
+}
+
+strata__axis strata__axis_plain(const strata__mesh *mesh, strata__axis axis)
+{
+    static const strata__axis plainest[] = {STRATA__DATA, STRATA__ROWS, STRATA__COLS, STRATA__BATCH,
+                                            STRATA__GRID};
+    members own = members_of(mesh, axis);
+    for (size_t i = 0; i < sizeof plainest / sizeof *plainest; i++) {
+        members other = members_of(mesh, plainest[i]);
+        if (members_equal(&own, &other))
+            return plainest[i];
+    }
+    return axis;
+}
+
+const char *strata__axis_name(const strata__mesh *mesh, strata__axis axis)
+{
+    return mesh->groups[axis].size > 1 ? axes[axis].shown : NULL;
 }
 
 /*

@@ -101,6 +101,13 @@ typedef struct strata__piece {
 strata__piece strata__piece_of(int64_t count, int pieces, int index);
 
 /*
+ * The axis with the same members and the plainest name: on a mesh without rows "data × rows" is
+ * "data". NULL as the name of a group of one. Local.
+ */
+strata__axis strata__axis_plain(const strata__mesh *mesh, strata__axis axis);
+const char *strata__axis_name(const strata__mesh *mesh, strata__axis axis);
+
+/*
  * Collectives on an axis of the mesh, each a no-op on a group of one. In a step: failures abort
  * (fatal error handler). All members get bitwise the same result. Of booleans the sum is `any`,
  * like the maximum.
@@ -149,8 +156,8 @@ void strata__shared_free(strata_context *ctx,
                          strata__shared *shared); /* Collective on the group. */
 
 /*
- * `bytes` that exist once a node, or once a rank where memory cannot be shared. `memory` is the same
- * for all who see one copy; the first of them, who has node_rank 0 or sees it alone, fills it.
+ * `bytes` that exist once a node, or once a rank where memory cannot be shared. `memory` is the
+ * same for all who see one copy; the first of them, who has node_rank 0 or sees it alone, fills it.
  * Collective on the group.
  */
 strata_status strata__shared_once(strata_context *ctx, strata__axis axis, size_t bytes,

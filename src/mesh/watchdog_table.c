@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/text.h"
+
 enum { LINE_SIZE = 320, CAUSE_SIZE = 64 };
 
 /* A page that is full stays so. */
@@ -30,19 +32,11 @@ static long long seconds(int64_t milliseconds)
     return (long long)((milliseconds + 500) / 1000);
 }
 
-/* Columns of UTF-8 text: its bytes without those that continue a character. */
-static int width_of(const char *text)
-{
-    int width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
 static void put_cell(page *p, const char *text, int width)
 {
     const char *shown = *text ? text : "-";
-    put(p, "%s%*s", shown, width > width_of(shown) ? width - width_of(shown) : 0, "");
+    int blank = width - strata__text_width(shown);
+    put(p, "%s%*s", shown, blank > 0 ? blank : 0, "");
 }
 
 /* "rank 3" or "ranks 3-5" */

@@ -21,15 +21,6 @@ typedef struct table {
 
 /* --- text in cells --- */
 
-/* Display width of UTF-8 text: code points. */
-static int width_of(const char *text)
-{
-    int width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xC0) != 0x80;
-    return width;
-}
-
 static void repeat(FILE *stream, const char *what, int count)
 {
     for (int i = 0; i < count; i++)
@@ -89,7 +80,7 @@ static void row(const table *t, const char *bar, const char *const *cells)
             char line[256];
             int room = t->widths[c] - 2;
             rest[c] = take_line(rest[c], room, line);
-            int blank = room - width_of(line);
+            int blank = room - strata__text_width(line);
             fprintf(t->stream, "%s ", bar);
             repeat(t->stream, " ", is_right_aligned(c) ? blank : 0);
             fputs(line, t->stream);
@@ -113,16 +104,6 @@ static void with_commas(int64_t number, char text[32])
         text[n++] = digits[i];
     }
     text[n] = '\0';
-}
-
-static void bytes_text(int64_t bytes, char text[32])
-{
-    static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
-    double value = (double)bytes;
-    int unit = 0;
-    for (; value >= 1024 && unit < 4; unit++)
-        value /= 1024;
-    snprintf(text, 32, "%.2f %s", value, units[unit]);
 }
 
 static const strata__graph_call *call_in(const strata_model *model, const strata_layer *layer)
@@ -231,8 +212,8 @@ static void total_line(FILE *stream, const char *what, int64_t count)
 {
     char number[32], bytes[32];
     with_commas(count, number);
-    bytes_text(count * (int64_t)sizeof(float), bytes);
-    fprintf(stream, " %s: %s (%s)\n", what, number, bytes);
+    fprintf(stream, " %s: %s (%s)\n", what, number,
+            strata__bytes_text(count * (int64_t)sizeof(float), bytes));
 }
 
 void strata_model_summary(strata_model *model, FILE *stream, int line_length)

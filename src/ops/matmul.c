@@ -298,7 +298,11 @@ void strata__matmul(strata_context *ctx, strata__product_form form, strata__grid
                     strata__grid_matrix b, float beta, strata__grid_matrix c)
 {
     job j = {.ctx = ctx, .a = a, .b = b, .c = c, .beta = beta};
+    strata__matmul_engine engine = STRATA__MATMUL_SUMMA;
     if (ctx->matmul == STRATA__MATMUL_PBLAS || !is_in_pieces(&j, form))
+        engine = STRATA__MATMUL_PBLAS;
+    ctx->products[engine]++;
+    if (engine == STRATA__MATMUL_PBLAS)
         pblas(&j, form);
     else
         summa(&j, form);

@@ -26,6 +26,11 @@ typedef struct layout {
     int64_t count;
 } layout;
 
+int64_t strata__pack_room(const strata_variable *variable)
+{
+    return (variable->count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
 /* From the last variable to the first, since the backward pass completes the last layer first. */
 static void lay_out(strata__pack *pack, int arena, layout *l)
 {
@@ -38,7 +43,7 @@ static void lay_out(strata__pack *pack, int arena, layout *l)
             l->bounds[++l->bucket_count] = first = l->count;
         variable->offset = l->count;
         pack->bucket_of[i] = l->bucket_count;
-        l->count += (variable->count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        l->count += strata__pack_room(variable);
     }
     l->bounds[++l->bucket_count] = l->count;
 }
@@ -200,15 +205,21 @@ static int *open_count(strata__pack *pack, int index)
     return &pack->open[pack->open_first[arena_of(pack->variables[index])] + pack->bucket_of[index]];
 }
 
+void strata__pack_clear(strata__pack *pack)
+{
+    for (int i = 0; i < pack->count; i++)
+        pack->variables[i]->value->sink_filled = false;
+}
+
 void strata__pack_begin(strata__pack *pack)
 {
     for (int a = 0; a < 2; a++) {
         if (pack->arenas[a])
             strata__arena_begin(pack->arenas[a]);
     }
+    strata__pack_clear(pack);
     memset(pack->open, 0, 2 * (size_t)pack->count * sizeof *pack->open);
     for (int i = 0; i < pack->count; i++) {
-        pack->variables[i]->value->sink_filled = false;
         pack->complete[i] = false;
         ++*open_count(pack, i);
     }

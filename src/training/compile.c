@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "training/checkpoint.h"
 #include "training/history.h"
+#include "training/placement.h"
 #include "training/trainer.h"
 
 /* --- C options as the JSON that files hold: one way in --- */
@@ -449,7 +450,9 @@ strata_status strata__trainer_ready(strata__trainer *trainer)
     if (!weights)
         return STRATA_NO_MEMORY;
     strata_layer_trainable_weights(trainer->model->layer, weights, count);
-    strata_status status = strata__optimizer_build(trainer->optimizer, count, weights);
+    strata_status status = strata__placement_check(trainer, count, weights);
+    if (status == STRATA_OK)
+        status = strata__optimizer_build(trainer->optimizer, count, weights);
     strata__free(ctx, weights);
     return status;
 }

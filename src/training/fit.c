@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <strata/plan.h>
+
 #include "base/memory.h"
 #include "training/callback.h"
 #include "training/checkpoint.h"
@@ -150,6 +152,8 @@ static strata_status prepare(fitting *f, strata_dataset *data)
     STRATA_TRY(load_run(f));
     STRATA_TRY(make_feeds(f));
     STRATA_TRY(take_class_weights(f));
+    if (ctx->plans)
+        STRATA_TRY(strata_plan_print(f->trainer->model, f->data, f->options->batch_size, stdout));
     STRATA_TRY(strata__progress_start(&f->progress, ctx, f->options->verbose));
     strata__history_free(ctx, f->trainer->history);
     f->trainer->history =

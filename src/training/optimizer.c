@@ -219,6 +219,21 @@ static strata_status add_kind(strata__optimizer *optimizer, const char *name, in
     return STRATA_OK;
 }
 
+static bool uses_slot(const strata__optimizer *optimizer, int slot)
+{
+    const strata__slot *s = &strata__optimizer_methods_of(optimizer)->slots[slot];
+    return !s->used || s->used(optimizer->config);
+}
+
+int strata__optimizer_slot_count(const strata__optimizer *optimizer)
+{
+    const strata__optimizer_config *c = optimizer->config;
+    int count = c->use_ema + (c->gradient_accumulation_steps != STRATA_NONE);
+    for (int s = 0; s < strata__optimizer_methods_of(optimizer)->slot_count; s++)
+        count += uses_slot(optimizer, s);
+    return count;
+}
+
 /* In the order of files; the groups of the class come after those two. */
 static strata_status make_slots(strata__optimizer *optimizer)
 {
@@ -232,7 +247,7 @@ static strata_status make_slots(strata__optimizer *optimizer)
     for (int s = 0; s < methods->slot_count; s++) {
         const strata__slot *slot = &methods->slots[s];
         optimizer->slots[s] = -1;
-        if (!slot->used || slot->used(c))
+        if (uses_slot(optimizer, s))
             STRATA_TRY(add_kind(optimizer, slot->name, slot->group, &optimizer->slots[s]));
     }
     return STRATA_OK;

@@ -67,6 +67,9 @@ json_t *strata__optimizer_to_json(const strata__optimizer *optimizer);
  * is found. Before the build. Local. */
 strata_status strata__optimizer_exclude(strata__optimizer *optimizer, const char *pattern);
 
+/* Numbers that it keeps for each element of a variable, besides value and gradient. Local. */
+int strata__optimizer_slot_count(const strata__optimizer *optimizer);
+
 /* Packs the variables (trainable, float32, in the model's order) and makes the slots. Once.
  * Collective on the mesh. */
 strata_status strata__optimizer_build(strata__optimizer *optimizer, int count,
@@ -82,6 +85,10 @@ void strata__optimizer_begin(strata__optimizer *optimizer);
 void strata__optimizer_complete(void *optimizer, strata_variable *variable);
 /* STRATA_INVALID when no variable got a gradient. Collective on the mesh. */
 strata_status strata__optimizer_apply(strata__optimizer *optimizer);
+
+/* Exchanges what apply would, but for the arenas, on a step that updates; changes nothing.
+ * Collective on the mesh. */
+strata_status strata__optimizer_rehearse(strata__optimizer *optimizer);
 
 /* The loss is to be multiplied by this before the backward pass: loss_scale_factor, or 1. */
 double strata__optimizer_loss_scale(const strata__optimizer *optimizer);

@@ -154,19 +154,29 @@ static void take_in_slice(strata__optimizer *o, int a, const strata__slice *slic
     }
 }
 
+static void share_squares(strata__optimizer *o)
+{
+    strata__sum(o->ctx, STRATA__WORLD, o->squares, o->pack->count, STRATA_FLOAT64);
+}
+
+static void clear_squares(strata__optimizer *o)
+{
+    for (int i = 0; i < o->pack->count; i++)
+        o->squares[i] = 0;
+}
+
 /* Σ g² of each variable, every element counted once; the same on all ranks. Collective on the mesh.
  */
 static void sum_squares(strata__optimizer *o)
 {
     const strata__pack *pack = o->pack;
-    for (int i = 0; i < pack->count; i++)
-        o->squares[i] = 0;
+    clear_squares(o);
     for (int a = 0; a < 2; a++) {
         const strata__arena *arena = pack->arenas[a];
         for (int b = 0; arena && b < arena->bucket_count; b++)
             take_in_slice(o, a, &arena->slices[b]);
     }
-    strata__sum(o->ctx, STRATA__WORLD, o->squares, pack->count, STRATA_FLOAT64);
+    share_squares(o);
 }
 
 /* clipnorm c: c / max(‖g‖, c) of the variable. global_clipnorm c: c·min(1/n, 1/c) with n = ‖all g‖,
@@ -279,4 +289,15 @@ strata_status strata__optimizer_apply(strata__optimizer *o)
     }
     o->iteration++;
     return STRATA_OK;
+}
+
+strata_status strata__optimizer_rehearse(strata__optimizer *o)
+{
+    if (strata__optimizer_clips_by_norm(o)) {
+        clear_squares(o);
+        share_squares(o);
+    }
+    for (int i = 0; i < o->pack->count; i++)
+        STRATA_TRY(strata__variable_constrain_rehearse(o->pack->variables[i]));
+    return o->ctx->status;
 }

@@ -78,6 +78,8 @@ strata_options strata_options_from(int *argc, char ***argv)
             options.signals = value;
         else if ((value = option_value("max-time", *argc, *argv, i, &words)))
             options.max_time = value;
+        else if (strcmp((*argv)[i], "--plan") == 0)
+            options.plan = true;
         else
             (*argv)[kept++] = (*argv)[i];
         i += words;
@@ -171,16 +173,19 @@ static void share_settings(strata_context *ctx, int64_t *watchdog)
         strata__gemm_library gemm;
         strata__matmul_engine matmul;
         strata__precision policy;
-        int64_t check_replicas, watchdog;
-        bool check_numerics;
-    } settings = {ctx->seed,           ctx->gemm, ctx->matmul,         ctx->policy,
-                  ctx->check_replicas, *watchdog, ctx->numerics.checks};
+        int64_t check_replicas, watchdog, node_memory;
+        bool check_numerics, plans;
+    } settings = {ctx->seed,           ctx->gemm, ctx->matmul,      ctx->policy,
+                  ctx->check_replicas, *watchdog, ctx->node_memory, ctx->numerics.checks,
+                  ctx->plans};
     strata__broadcast(ctx, STRATA__WORLD, 0, &settings, sizeof settings);
     ctx->seed = settings.seed;
     ctx->gemm = settings.gemm;
     ctx->matmul = settings.matmul;
     ctx->policy = settings.policy;
     ctx->check_replicas = settings.check_replicas;
+    ctx->node_memory = settings.node_memory;
+    ctx->plans = settings.plans;
     *watchdog = settings.watchdog;
     ctx->numerics.checks = settings.check_numerics;
     strata__agree(ctx);
@@ -200,11 +205,12 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
         number_option(ctx, options.check_replicas, "--check-replicas", "STRATA_CHECK_REPLICAS", 0);
     read_engines(ctx);
     read_policy(ctx, options.dtype_policy);
+    ctx->node_memory = number_option(ctx, 0, NULL, "STRATA_NODE_MEMORY", 0);
+    ctx->plans = switch_option(ctx, options.plan, "STRATA_PLAN");
     int64_t verbosity = number_option(ctx, options.verbosity, "--verbosity", "STRATA_VERBOSITY", 2);
     ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
     int64_t watchdog = read_watchdog(ctx, options.watchdog);
-    ctx->numerics.checks =
-        switch_option(ctx, options.check_numerics, "STRATA_CHECK_NUMERICS");
+    ctx->numerics.checks = switch_option(ctx, options.check_numerics, "STRATA_CHECK_NUMERICS");
     strata_status early = ctx->status;
     char message[STRATA__MESSAGE_SIZE];
     memcpy(message, ctx->message, sizeof message);

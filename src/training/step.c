@@ -13,7 +13,8 @@ typedef struct sums {
     strata__trainer *trainer;
     const strata__batch *batch;
     bool training;
-    double part; /* this rank's part of the total loss */
+    bool rehearses; /* no gradient is summed, no value updated */
+    double part;    /* this rank's part of the total loss */
     strata__list targets, upstream;
 } sums;
 
@@ -183,23 +184,46 @@ static strata_status backward(sums *s)
     strata_status status = strata__tape_backward(ctx, s->targets.count, (strata_tensor *const *)s->targets.items,
                                                  (strata_tensor *const *)s->upstream.items);
     strata__end(&ctx->activity, STRATA__PHASE, outer);
-    STRATA_TRY(status);
-    outer = strata__begin(&ctx->activity, STRATA__PHASE, "update");
-    status = strata__optimizer_apply(s->trainer->optimizer);
-    look_at_variables(ctx);
-    strata__end(&ctx->activity, STRATA__PHASE, outer);
+    return status;
+}
+
+static strata_status update(strata__trainer *trainer, strata_status (*apply)(strata__optimizer *))
+{
+    strata__activity *activity = &trainer->model->ctx->activity;
+    const char *outer = strata__begin(activity, STRATA__PHASE, "update");
+    strata_status status = apply(trainer->optimizer);
+    look_at_variables(trainer->model->ctx);
+    strata__end(activity, STRATA__PHASE, outer);
     return status;
 }
 
 static strata_status train(sums *s, const strata__binding *binding)
 {
-    strata_context *ctx = s->trainer->model->ctx;
-    strata__optimizer_begin(s->trainer->optimizer);
-    STRATA_TRY(strata__tape_begin(ctx, strata__optimizer_complete, s->trainer->optimizer));
+    strata__trainer *trainer = s->trainer;
+    strata_context *ctx = trainer->model->ctx;
+    strata__complete *complete = s->rehearses ? NULL : strata__optimizer_complete;
+    if (s->rehearses)
+        strata__pack_clear(trainer->optimizer->pack);
+    else
+        strata__optimizer_begin(trainer->optimizer);
+    STRATA_TRY(strata__tape_begin(ctx, complete, trainer->optimizer));
     strata_status status = forward(s, binding);
     if (status == STRATA_OK)
         status = backward(s);
+    if (status == STRATA_OK)
+        status = update(trainer, s->rehearses ? strata__optimizer_rehearse : strata__optimizer_apply);
     strata__tape_free(ctx);
+    return status;
+}
+
+/* Memory or a library failed on this rank: the others are on their way into collectives that it will not reach. */
+static strata_status finish(sums *s, strata_status status)
+{
+    strata_context *ctx = s->trainer->model->ctx;
+    strata__list_free(ctx, &s->targets);
+    strata__list_free(ctx, &s->upstream);
+    if ((status == STRATA_NO_MEMORY || status == STRATA_INTERNAL) && ctx->mesh->size > 1)
+        strata__abort(ctx, s->training ? "a training step" : "an evaluation step");
     return status;
 }
 
@@ -208,15 +232,16 @@ strata_status strata__step_run(strata__trainer *trainer, const strata__binding *
 {
     strata_context *ctx = trainer->model->ctx;
     sums s = {.trainer = trainer, .batch = batch, .training = training};
-    strata_status status = training ? train(&s, binding) : forward(&s, binding);
-    strata__list_free(ctx, &s.targets);
-    strata__list_free(ctx, &s.upstream);
-    /* Memory or a library failed on this rank: the others are on their way into collectives that it will not reach. */
-    if ((status == STRATA_NO_MEMORY || status == STRATA_INTERNAL) && ctx->mesh->size > 1)
-        strata__abort(ctx, training ? "a training step" : "an evaluation step");
+    strata_status status = finish(&s, training ? train(&s, binding) : forward(&s, binding));
     if (part)
         *part = s.part;
     if (training)
         atomic_store(&ctx->activity.step, ++ctx->step);
     return status;
+}
+
+strata_status strata__step_rehearse(strata__trainer *trainer, const strata__binding *binding, const strata__batch *batch)
+{
+    sums s = {.trainer = trainer, .batch = batch, .training = true, .rehearses = true};
+    return finish(&s, train(&s, binding));
 }

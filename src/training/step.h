@@ -13,4 +13,11 @@
 strata_status strata__step_run(strata__trainer *trainer, const strata__binding *binding, const strata__batch *batch,
                                bool training, double *part);
 
+/*
+ * A training step up to where gradients would be summed and values updated: what is exchanged until then, and takes memory, does
+ * so as in any step. What layers change on the way, as moving statistics, is changed; what arenas exchange is left out. The step is
+ * not counted. Inside a scope. Collective on the mesh.
+ */
+strata_status strata__step_rehearse(strata__trainer *trainer, const strata__binding *binding, const strata__batch *batch);
+
 #endif

@@ -51,6 +51,7 @@ refused "a number that is none" 1 "from 1, not 'ten'" train "$model" --x x --y y
 refused "a number that is too small" 1 "from 1, not '0'" train "$model" --x x --y y --batch-size 0
 refused "a number that is too large" 1 "not '9999999999'" train "$model" --x x --y y --epochs 9999999999
 refused "a flag with a value" 1 "takes no value" train "$model" --help=yes
+refused "a flag of the library with a value" 1 "takes no value" train "$model" --plan=yes
 refused "an option too often" 1 "more than 1 times" train "$model" --x x --y y --output a.keras --output b.keras
 refused "an unknown way to shuffle" 1 "True, False, batch" train "$model" --x x --y y --shuffle never --output o.keras
 refused "an unknown verbosity" 1 "verbose" train "$model" --x x --y y --verbose loud --output o.keras
