@@ -16,8 +16,8 @@
  *   plan of a route (MPI_Alltoall)       1      4 · (P − 1)
  *   items on a route (MPI_Alltoallv)     1      n − those for itself
  *   pieces of a product (MPI_Isend)      one a message, and its bytes
- *   gradients between nodes              1 a bucket for the sums (MPI_Ialltoallv): the others'
- * sub-slices; 1 for the values (MPI_Iallgatherv): own sub-slice · (nodes − 1)
+ *   sums of gradients (MPI_Ialltoallv)   1      sub-slices of the other nodes; of each bucket
+ *   new values (MPI_Iallgatherv)         1      own sub-slice · (nodes − 1); of each bucket
  *
  * How MPI forwards them is its own affair. On a node that shares memory nobody sends: members read
  * what the others show, each byte of another member's counted once by its reader. Barriers, and
