@@ -8,6 +8,7 @@
 
 #include <strata/layers/core.h>
 
+#include "ops/activation.h"
 #include "ops/einsum.h"
 
 typedef strata_einsum_dense_config config;
@@ -246,10 +247,12 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
 
 /* --- calling --- */
 
-/* Whether bias and activation can be left to the product. */
+/* Whether bias and activation can be left to the product: of several columns, which it sees as one
+ * axis, the activation must treat each element by itself. */
 static bool fuses(const state *self)
 {
-    return self->plain && (self->columns == 1 || strata__activation_local(&self->activation, 2));
+    bool alone = !self->activation.class || strata__activation_fused(&self->activation);
+    return self->plain && (self->columns == 1 || alone);
 }
 
 /* x (…, k) → (…, n), with bias and activation where they are fused. */
