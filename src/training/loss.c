@@ -9,6 +9,7 @@
 #include "ops/batch.h"
 #include "tensor/tape.h"
 #include "training/names.h"
+#include "training/optimizer_kernels.h"
 #include "training/pair.h"
 #include "training/sample_weight.h"
 
@@ -165,45 +166,60 @@ static void clear_ignored(const computation *c, int64_t rows)
 {
     const bool *valid = c->valid->data;
     float *values = c->values->data, *slopes = c->slopes ? c->slopes->data : NULL;
+    int64_t n = c->pair.own.count;
     for (int64_t i = 0; i < rows; i++) {
         if (valid[i])
             continue;
         values[i] = 0;
         if (slopes)
-            memset(slopes + i * c->pair.n, 0, (size_t)c->pair.n * sizeof *slopes);
+            memset(slopes + i * n, 0, (size_t)n * sizeof *slopes);
     }
 }
 
-static strata_status compute_rows(const strata__class *class, const strata__loss_config *config,
-                                  computation *c)
+/* Class numbers of the rows, in memory to free. */
+static int64_t *read_labels(const strata__loss_config *config, computation *c)
+{
+    int64_t rows = strata__local_count(c->values);
+    int64_t *labels = strata__scratch(c->values->ctx, rows, sizeof *labels);
+    strata__labels(c->pair.truth, labels);
+    if (config->ignore_class != STRATA_NONE)
+        c->valid = mark_valid(c, config->ignore_class, labels);
+    strata__labels_check(config->name, c->pair.truth, c->pair.n, config->ignore_class, rows,
+                         labels);
+    return labels;
+}
+
+static void compute_rows(const strata__class *class, const strata__loss_config *config,
+                         computation *c)
 {
     strata_context *ctx = c->values->ctx;
-    strata__loss_rows rows = {.rows = strata__local_count(c->values),
-                              .n = c->pair.n,
-                              .prediction = c->pair.prediction->data,
-                              .logits = c->logits,
-                              .label_smoothing = config->label_smoothing,
-                              .values = c->values->data,
-                              .slopes = c->slopes ? c->slopes->data : NULL};
-    int64_t *labels = NULL;
-    if (methods_of(class)->sparse) {
-        labels = strata__alloc(ctx, (size_t)rows.rows * sizeof *labels);
-        if (!labels)
-            return STRATA_NO_MEMORY;
-        strata__labels(c->pair.truth, labels);
-        if (config->ignore_class != STRATA_NONE)
-            c->valid = mark_valid(c, config->ignore_class, labels);
-        strata__labels_check(config->name, c->pair.truth, rows.n, config->ignore_class, rows.rows,
-                             labels);
-        rows.labels = labels;
-    } else {
-        rows.truth = c->pair.truth->data;
-    }
-    methods_of(class)->rows(&rows);
+    int64_t count = strata__local_count(c->values);
+    int64_t *labels = methods_of(class)->sparse ? read_labels(config, c) : NULL;
+    strata__loss_rows rows = {
+        .rows = count,
+        .n = c->pair.own.count,
+        .all = c->pair.n,
+        .first = c->pair.own.first,
+        .prediction = c->pair.prediction->data,
+        .truth = labels ? NULL : c->pair.truth->data,
+        .labels = labels,
+        .logits = c->logits,
+        .label_smoothing = config->label_smoothing,
+        .sums = strata__scratch(ctx, STRATA__LOSS_SUMS * count, sizeof *rows.sums),
+        .values = c->values->data,
+        .slopes = c->slopes ? c->slopes->data : NULL};
+    strata__stage stages[STRATA__LOSS_STAGES];
+    int stage_count = methods_of(class)->plan(&rows, stages);
+    strata__in_stages(ctx, &(strata__staged){.rows = count,
+                                             .n = rows.n,
+                                             .split = c->pair.prediction->layout.split,
+                                             .count = stage_count,
+                                             .stages = stages,
+                                             .user = &rows});
     if (c->valid)
-        clear_ignored(c, rows.rows);
+        clear_ignored(c, count);
+    strata__free(ctx, rows.sums);
     strata__free(ctx, labels);
-    return STRATA_OK;
 }
 
 /* The logits that made the prediction, where the loss has a stable form of them. */
@@ -225,16 +241,19 @@ static strata_status compute(strata_context *ctx, const strata__class *class,
     c->logits = config->from_logits || logits;
     strata_tensor *given = logits ? logits : y_pred;
     STRATA_TRY((methods_of(class)->sparse ? strata__pair_sparse : strata__pair_dense)(
-        config->name, y_true, given, config->axis, &c->pair));
+        config->name, y_true, given, config->axis, true, &c->pair));
     if (c->pair.scalar && methods_of(class)->classes)
         return strata__fail(
             ctx, STRATA_INVALID,
             "%s: predictions have one axis, the batch; an axis of classes is needed", config->name);
     strata_tensor *prediction = c->pair.prediction;
-    c->values = strata__tensor_shaped(prediction, STRATA_FLOAT32, &c->pair.values);
+    c->values = strata__pair_values(&c->pair, STRATA_FLOAT32);
     if (ctx->tape && strata__wants(prediction))
         c->slopes = strata__tensor_like(prediction);
-    return c->values ? compute_rows(class, config, c) : STRATA_NO_MEMORY;
+    if (!c->values)
+        return STRATA_NO_MEMORY;
+    compute_rows(class, config, c);
+    return STRATA_OK;
 }
 
 strata_tensor *strata__loss_raw_values(strata_context *ctx, const strata__class *class,
@@ -359,8 +378,7 @@ static void gradient(strata_context *ctx, strata__node *node)
     int64_t rows = s->n ? strata__local_count(s->slopes) / s->n : 0;
     for (int64_t i = 0; i < rows; i++) {
         double factor = s->scale * upstream[reduced ? 0 : i] * (weights ? weights[i] : 1);
-        for (int64_t j = 0; j < s->n; j++)
-            slopes[i * s->n + j] *= (float)factor;
+        strata__scale(s->n, slopes + i * s->n, (float)factor);
     }
     strata__gradient_give(node->inputs[0], s->slopes);
 }
@@ -373,7 +391,7 @@ static strata_tensor *record(const computation *c, const factors *f, strata_tens
     strata__node *node =
         strata__record(result->ctx, "loss", gradient, 1, &prediction, 1, &result, sizeof(saved));
     if (node)
-        *(saved *)node->saved = (saved){c->slopes, f->weights, f->scale, c->pair.n};
+        *(saved *)node->saved = (saved){c->slopes, f->weights, f->scale, c->pair.own.count};
     return result;
 }
 

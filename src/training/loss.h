@@ -4,6 +4,7 @@
 #define STRATA_TRAINING_LOSS_H
 
 #include "base/fields.h"
+#include "ops/stages.h"
 #include "tensor/tensor.h"
 
 extern const strata__family strata__loss_family;
@@ -53,7 +54,8 @@ strata_status strata__loss_check_reduced(const strata__loss *loss, const char *o
  *
  * A label out of range is an error that this rank alone sees: it is deferred to the next agreement and the result is still
  * made. Other errors are equal on all ranks: NULL. Collective on the batch axis with a mask, ignore_class or
- * mean_with_sample_weight, and on cols when y_pred is split; else Local.
+ * mean_with_sample_weight, and on cols when y_pred is split; else Local. Split predictions stay split: only when the axis is not the
+ * last one, or targets have another shape, are they gathered.
  */
 strata_tensor *strata__loss_call(strata__loss *loss, strata_tensor *y_true, strata_tensor *y_pred,
                                  strata_tensor *sample_weight, double *part);
@@ -75,14 +77,21 @@ typedef struct strata__loss_config {
     const char *name;
 } strata__loss_config;
 
-/* Predictions as rows: `rows` of `n` numbers. */
+enum { STRATA__LOSS_STAGES = 3, STRATA__LOSS_SUMS = 4 };
+
+/*
+ * Predictions as rows of `all` numbers, of which this rank has `n` from number `first` on: all, or
+ * where they are split those of its column. What travels then is what the stages join: 4 bytes a row
+ * for each number.
+ */
 typedef struct strata__loss_rows {
-    int64_t rows, n;
+    int64_t rows, n, all, first;
     const float *prediction; /* (rows, n) */
     const float *truth;      /* (rows, n); NULL for sparse losses */
-    const int64_t *labels;   /* (rows), in 0 … n−1; NULL for others */
+    const int64_t *labels;   /* (rows), in 0 … all−1; NULL for others */
     bool logits;             /* the predictions are logits */
     double label_smoothing;
+    float *sums;   /* (STRATA__LOSS_SUMS, rows): for the stages, which join those next to each other */
     float *values; /* (rows) */
     float *slopes; /* (rows, n): d value / d prediction; NULL: not wanted */
 } strata__loss_rows;
@@ -92,7 +101,8 @@ typedef struct strata__loss_methods {
     bool sparse;  /* y_true holds class numbers */
     bool classes; /* the axis is one of classes: predictions of rank 1 make no sense */
     const char *logits_function; /* remembered logits of this activation are used; NULL: of none */
-    void (*rows)(const strata__loss_rows *rows);
+    /* How values and slopes are found: returns the number of stages. They work on the rows as user. */
+    int (*plan)(const strata__loss_rows *rows, strata__stage stages[STRATA__LOSS_STAGES]);
 } strata__loss_methods;
 
 extern const strata__class strata__mean_squared_error, strata__mean_absolute_error,

@@ -20,4 +20,19 @@
     .defaults = &(default_config), .fields = (table),                                              \
     .field_count = sizeof(table) / sizeof *(table)
 
+/* --- stages --- */
+
+/* The sums of number `first` … `first + width − 1` of all rows, joined after the work. */
+static inline strata__stage strata__loss_stage(const strata__loss_rows *r, strata__work *work,
+                                               strata__join *join, int first, int width)
+{
+    return (strata__stage){work, join, r->sums + first * r->rows, width, STRATA_FLOAT32};
+}
+
+/* The values themselves, each the sum of what the columns find. */
+static inline strata__stage strata__loss_sum(const strata__loss_rows *r, strata__work *work)
+{
+    return (strata__stage){work, strata__sum, r->values, 1, STRATA_FLOAT32};
+}
+
 #endif

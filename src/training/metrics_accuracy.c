@@ -34,7 +34,7 @@ static strata_tensor *matches(const strata__metric_config *c, strata_tensor *y_t
                               strata_tensor *y_pred, match *is_match)
 {
     strata__pair pair;
-    if (strata__pair_dense(c->name, y_true, y_pred, -1, &pair) != STRATA_OK)
+    if (strata__pair_dense(c->name, y_true, y_pred, -1, false, &pair) != STRATA_OK)
         return NULL;
     strata_tensor *values = each_number(&pair);
     if (!values)
@@ -59,110 +59,149 @@ static strata_tensor *binary_values(const strata__metric_config *c, strata_tenso
     return matches(c, y_true, y_pred, is_equal_above);
 }
 
-/* --- classes --- */
+/* --- classes: of rows that are cut over cols, what the columns find is joined --- */
 
-/* The first of the largest. */
-static int64_t argmax(int64_t n, const float *x)
+static bool is_cut(const strata__pair *pair)
 {
-    int64_t best = 0;
-    for (int64_t j = 1; j < n; j++) {
-        if (x[j] > x[best])
-            best = j;
-    }
-    return best;
+    return pair->prediction->layout.split;
 }
 
-static bool is_first(int64_t n, const float *p, int64_t label, int64_t k)
+/* The first of the largest in each of `rows` rows of x, own columns, counted over all columns. */
+static void find_first(const strata__pair *pair, const float *x, int64_t rows, int64_t *place)
+{
+    strata_context *ctx = pair->prediction->ctx;
+    int64_t n = pair->own.count;
+    float *own = strata__scratch(ctx, 2 * rows, sizeof *own), *most = own + rows;
+    for (int64_t i = 0; i < rows; i++, x += n) {
+        int64_t best = 0;
+        for (int64_t j = 1; j < n; j++) {
+            if (x[j] > x[best])
+                best = j;
+        }
+        own[i] = most[i] = n > 0 ? x[best] : -INFINITY;
+        place[i] = n > 0 ? pair->own.first + best : INT64_MAX;
+    }
+    if (is_cut(pair)) {
+        strata__max(ctx, STRATA__COLS, most, rows, STRATA_FLOAT32);
+        for (int64_t i = 0; i < rows; i++)
+            place[i] = own[i] == most[i] ? place[i] : INT64_MAX;
+        strata__min(ctx, STRATA__COLS, place, rows, STRATA_INT64);
+    }
+    strata__free(ctx, own);
+}
+
+static void first_hits(const strata__pair *pair, int64_t rows, const int64_t *labels, int64_t k,
+                       float *out)
 {
     (void)k;
-    return argmax(n, p) == label;
+    strata_context *ctx = pair->prediction->ctx;
+    int64_t *first = strata__scratch(ctx, rows, sizeof *first);
+    find_first(pair, pair->prediction->data, rows, first);
+    for (int64_t i = 0; i < rows; i++)
+        out[i] = first[i] == labels[i];
+    strata__free(ctx, first);
+}
+
+/* The number at the label of each row; NaN: there is none such. */
+static void pick_labels(const strata__pair *pair, int64_t rows, const int64_t *labels,
+                        double *picked)
+{
+    const float *p = pair->prediction->data;
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t place = labels[i] - pair->own.first;
+        bool own = labels[i] >= 0 && place >= 0 && place < pair->own.count;
+        picked[i] = own ? (double)p[i * pair->own.count + place] : 0;
+    }
+    if (is_cut(pair))
+        strata__sum(pair->prediction->ctx, STRATA__COLS, picked, rows, STRATA_FLOAT64);
+    for (int64_t i = 0; i < rows; i++) {
+        if (labels[i] < 0 || labels[i] >= pair->n)
+            picked[i] = NAN;
+    }
 }
 
 /* Fewer than k are larger: ties count as in. What is not finite is out. */
-static bool is_among_best(int64_t n, const float *p, int64_t label, int64_t k)
+static void best_hits(const strata__pair *pair, int64_t rows, const int64_t *labels, int64_t k,
+                      float *out)
 {
-    if (label < 0 || label >= n || !isfinite(p[label]))
-        return false;
-    int64_t larger = 0;
-    for (int64_t j = 0; j < n; j++)
-        larger += p[j] > p[label];
-    return larger < k;
-}
-
-typedef bool hit(int64_t n, const float *p, int64_t label, int64_t k);
-
-/* A value for each row: whether the label is hit. */
-static strata_tensor *hits(const strata__pair *pair, const int64_t *labels, hit *is_hit, int64_t k)
-{
-    strata_tensor *values = strata__tensor_shaped(pair->prediction, STRATA_FLOAT32, &pair->values);
-    if (!values)
-        return NULL;
+    strata_context *ctx = pair->prediction->ctx;
+    int64_t n = pair->own.count;
     const float *p = pair->prediction->data;
-    float *out = values->data;
-    int64_t rows = strata__local_count(values);
+    double *picked = strata__scratch(ctx, 2 * rows, sizeof *picked), *larger = picked + rows;
+    pick_labels(pair, rows, labels, picked);
+    for (int64_t i = 0; i < rows; i++, p += n) {
+        larger[i] = 0;
+        for (int64_t j = 0; j < n; j++)
+            larger[i] += (double)p[j] > picked[i];
+    }
+    if (is_cut(pair))
+        strata__sum(ctx, STRATA__COLS, larger, rows, STRATA_FLOAT64);
     for (int64_t i = 0; i < rows; i++)
-        out[i] = is_hit(pair->n, p + i * pair->n, labels[i], k);
-    return values;
+        out[i] = isfinite(picked[i]) && larger[i] < (double)k;
+    strata__free(ctx, picked);
 }
+
+/* out[i]: whether the label of row i is hit. */
+typedef void hits(const strata__pair *pair, int64_t rows, const int64_t *labels, int64_t k,
+                  float *out);
 
 static strata_tensor *categorical_hits(const strata__metric_config *c, strata_tensor *y_true,
-                                       strata_tensor *y_pred, hit *is_hit)
+                                       strata_tensor *y_pred, hits *find)
 {
-    strata_context *ctx = y_pred->ctx;
     strata__pair pair;
-    if (strata__pair_dense(c->name, y_true, y_pred, -1, &pair) != STRATA_OK)
+    if (strata__pair_dense(c->name, y_true, y_pred, -1, true, &pair) != STRATA_OK)
         return NULL;
-    int64_t rows = strata__local_count(pair.truth) / (pair.n ? pair.n : 1);
-    int64_t *labels = strata__alloc(ctx, (size_t)rows * sizeof *labels);
-    if (!labels)
+    strata_tensor *values = strata__pair_values(&pair, STRATA_FLOAT32);
+    if (!values)
         return NULL;
-    const float *t = pair.truth->data;
-    for (int64_t i = 0; i < rows; i++)
-        labels[i] = argmax(pair.n, t + i * pair.n);
-    strata_tensor *values = hits(&pair, labels, is_hit, c->k);
-    strata__free(ctx, labels);
+    int64_t rows = strata__local_count(values);
+    int64_t *labels = strata__scratch(values->ctx, rows, sizeof *labels);
+    find_first(&pair, pair.truth->data, rows, labels);
+    find(&pair, rows, labels, c->k, values->data);
+    strata__free(values->ctx, labels);
     return values;
 }
 
 /* A label that is no class is a miss; the loss complains about it. */
 static strata_tensor *sparse_hits(const strata__metric_config *c, strata_tensor *y_true,
-                                  strata_tensor *y_pred, hit *is_hit)
+                                  strata_tensor *y_pred, hits *find)
 {
-    strata_context *ctx = y_pred->ctx;
     strata__pair pair;
-    if (strata__pair_sparse(c->name, y_true, y_pred, -1, &pair) != STRATA_OK)
+    if (strata__pair_sparse(c->name, y_true, y_pred, -1, true, &pair) != STRATA_OK)
         return NULL;
-    int64_t *labels = strata__alloc(ctx, (size_t)strata__local_count(pair.truth) * sizeof *labels);
-    if (!labels)
+    strata_tensor *values = strata__pair_values(&pair, STRATA_FLOAT32);
+    if (!values)
         return NULL;
+    int64_t rows = strata__local_count(values);
+    int64_t *labels = strata__scratch(values->ctx, rows, sizeof *labels);
     strata__labels(pair.truth, labels);
-    strata_tensor *values = hits(&pair, labels, is_hit, c->k);
-    strata__free(ctx, labels);
+    find(&pair, rows, labels, c->k, values->data);
+    strata__free(values->ctx, labels);
     return values;
 }
 
 static strata_tensor *categorical_values(const strata__metric_config *c, strata_tensor *y_true,
                                          strata_tensor *y_pred)
 {
-    return categorical_hits(c, y_true, y_pred, is_first);
+    return categorical_hits(c, y_true, y_pred, first_hits);
 }
 
 static strata_tensor *sparse_values(const strata__metric_config *c, strata_tensor *y_true,
                                     strata_tensor *y_pred)
 {
-    return sparse_hits(c, y_true, y_pred, is_first);
+    return sparse_hits(c, y_true, y_pred, first_hits);
 }
 
 static strata_tensor *top_k_values(const strata__metric_config *c, strata_tensor *y_true,
                                    strata_tensor *y_pred)
 {
-    return categorical_hits(c, y_true, y_pred, is_among_best);
+    return categorical_hits(c, y_true, y_pred, best_hits);
 }
 
 static strata_tensor *sparse_top_k_values(const strata__metric_config *c, strata_tensor *y_true,
                                           strata_tensor *y_pred)
 {
-    return sparse_hits(c, y_true, y_pred, is_among_best);
+    return sparse_hits(c, y_true, y_pred, best_hits);
 }
 
 /* --- classes of metrics --- */

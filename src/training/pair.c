@@ -57,14 +57,14 @@ static strata_tensor *moved_to_end(strata_tensor *x, int axis)
     return strata__transpose(x, order);
 }
 
-/* Checks what both kinds of pairs need and makes the prediction whole; *place is the axis, counted
- * from the front. */
-static strata_status prepare(const char *who, strata_tensor *y_true, strata_tensor *y_pred,
-                             int64_t axis, strata__pair *pair, int *place)
+/* Checks what both kinds of pairs need; *place is the axis, counted from the front. */
+static strata_status check(const char *who, const strata_tensor *y_true,
+                           const strata_tensor *y_pred, int64_t axis, int *place)
 {
     strata_context *ctx = y_pred->ctx;
     int rank = y_pred->shape.rank;
     int64_t wanted = axis < 0 ? axis + rank : axis;
+    *place = (int)wanted;
     if (rank < 1 || wanted < 0 || wanted >= rank || (wanted == 0 && rank > 1))
         return strata__fail(ctx, STRATA_INVALID,
                             "%s: axis %lld of predictions with %d axes: it is none, or the batch's",
@@ -74,21 +74,41 @@ static strata_status prepare(const char *who, strata_tensor *y_true, strata_tens
                             "%s: targets and predictions lie differently on the ranks: %s is a "
                             "batch, the other is whole",
                             who, y_true->layout.batch ? "one target" : "one prediction");
-    *place = (int)wanted;
-    pair->prediction = strata__whole(strata_ops_cast(y_pred, STRATA_FLOAT32));
-    return pair->prediction ? STRATA_OK : ctx->status;
+    return STRATA_OK;
+}
+
+/* The prediction, in pieces only where its last axis is that of the rows. */
+static strata_tensor *prediction_of(strata_tensor *y_pred, int place, bool pieces)
+{
+    strata_tensor *prediction = strata_ops_cast(y_pred, STRATA_FLOAT32);
+    bool last = y_pred->shape.rank > 1 && place == y_pred->shape.rank - 1;
+    return pieces && last ? prediction : strata__whole(prediction);
+}
+
+static strata__piece own_numbers(const strata__pair *pair)
+{
+    const strata_tensor *prediction = pair->prediction;
+    if (!prediction->layout.split)
+        return (strata__piece){0, pair->n};
+    return (strata__piece){prediction->first_feature, strata__last(&prediction->local)};
 }
 
 strata_status strata__pair_dense(const char *who, strata_tensor *y_true, strata_tensor *y_pred,
-                                 int64_t axis, strata__pair *pair)
+                                 int64_t axis, bool pieces, strata__pair *pair)
 {
     int place = 0;
-    STRATA_TRY(prepare(who, y_true, y_pred, axis, pair, &place));
+    STRATA_TRY(check(who, y_true, y_pred, axis, &place));
     strata_shape target = y_true->shape, shape = y_pred->shape;
+    bool alike = strata__shape_equal(&target, &shape);
     same_rank(&target, &shape);
     if (!strata__shape_equal(&target, &shape))
         return refuse_shapes(who, y_true, y_pred, "");
+    pair->prediction = prediction_of(y_pred, place, pieces && alike);
+    if (!pair->prediction)
+        return y_pred->ctx->status;
     pair->truth = strata_ops_cast(y_true, STRATA_FLOAT32);
+    pair->truth =
+        pair->prediction->layout.split ? strata__split(pair->truth) : strata__whole(pair->truth);
     if (shape.rank == y_pred->shape.rank && place < shape.rank - 1) {
         pair->prediction = moved_to_end(pair->prediction, place);
         pair->truth = moved_to_end(pair->truth, place);
@@ -100,27 +120,36 @@ strata_status strata__pair_dense(const char *who, strata_tensor *y_true, strata_
     if (pair->scalar)
         shape = lengthened(shape);
     pair->n = strata__last(&shape);
+    pair->own = own_numbers(pair);
     pair->values = shortened(shape);
     return STRATA_OK;
 }
 
 strata_status strata__pair_sparse(const char *who, strata_tensor *y_true, strata_tensor *y_pred,
-                                  int64_t axis, strata__pair *pair)
+                                  int64_t axis, bool pieces, strata__pair *pair)
 {
     int place = 0;
-    STRATA_TRY(prepare(who, y_true, y_pred, axis, pair, &place));
+    STRATA_TRY(check(who, y_true, y_pred, axis, &place));
     strata_shape target = y_true->shape;
     if (target.rank == y_pred->shape.rank && ends_in_one(&target))
         target = shortened(target);
-    pair->prediction = moved_to_end(pair->prediction, place);
+    pair->prediction = moved_to_end(prediction_of(y_pred, place, pieces), place);
     if (!pair->prediction)
         return y_pred->ctx->status;
     pair->values = shortened(pair->prediction->shape);
     if (y_pred->shape.rank < 2 || !strata__shape_equal(&target, &pair->values))
         return refuse_shapes(who, y_true, y_pred, " up until the last dimension");
-    pair->truth = y_true;
+    pair->truth = strata__whole(y_true);
     pair->n = strata__last(&pair->prediction->shape);
-    return STRATA_OK;
+    pair->own = own_numbers(pair);
+    return pair->truth ? STRATA_OK : y_pred->ctx->status;
+}
+
+strata_tensor *strata__pair_values(const strata__pair *pair, strata_dtype dtype)
+{
+    const strata_tensor *prediction = pair->prediction;
+    return strata__tensor_new(prediction->ctx, dtype, &pair->values,
+                              (strata__layout){.batch = prediction->layout.batch});
 }
 
 const strata__class *strata__by_shape(const strata_shape *y_true, const strata_shape *y_pred,
@@ -169,10 +198,10 @@ void strata__labels_check(const char *who, const strata_tensor *truth, int64_t n
             continue;
         if (ignored == STRATA_NONE || labels[i] != ignored)
             strata__defer(truth->ctx, STRATA_BAD_DATA,
-                         "%s: the label %lld of sample %lld of the batch is not a class number in "
-                         "0 … %lld",
-                         who, (long long)labels[i], (long long)(truth->first_sample + i / inner),
-                         (long long)(n - 1));
+                          "%s: the label %lld of sample %lld of the batch is not a class number in "
+                          "0 … %lld",
+                          who, (long long)labels[i], (long long)(truth->first_sample + i / inner),
+                          (long long)(n - 1));
         labels[i] = 0;
     }
 }
