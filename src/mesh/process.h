@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include <strata/status.h>
+
 /* Starts MPI (funneled threads) unless it runs already; true: this call did, and strata__mpi_stop()
  * is owed. */
 bool strata__mpi_start(void);
@@ -13,5 +15,12 @@ void strata__mpi_stop(void);
 /* Whether other threads may run, though they make no MPI call: the level is MPI_THREAD_FUNNELED or
  * higher. */
 bool strata__mpi_allows_threads(void);
+
+/*
+ * Ends this process at once, from any thread, with the exit code of the status: for those who find
+ * that the thread which computes will not come back. What was printed is not lost, unless somebody
+ * is printing.
+ */
+void strata__process_end(strata_status status) __attribute__((noreturn));
 
 #endif

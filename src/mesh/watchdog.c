@@ -148,20 +148,12 @@ static void print_table(watchdog *w, int64_t stalled, const char *format, int64_
     write_all(w->text, length + (size_t)more);
 }
 
-/* What the program has printed so far is not lost, unless somebody is printing. */
-static _Noreturn void end_process(void)
-{
-    if (ftrylockfile(stdout) == 0)
-        fflush_unlocked(stdout);
-    _exit(strata_status_exit_code(STRATA_STALLED));
-}
-
 static void end_job(watchdog *w, int64_t stalled)
 {
     publish(w, 'E');
     print_table(w, stalled, "strata: error: the watchdog ends the job with exit code %lld\n",
                 strata_status_exit_code(STRATA_STALLED));
-    end_process();
+    strata__process_end(STRATA_STALLED);
 }
 
 /* The one that is first ends its process; those that nobody ends then follow. */
@@ -176,7 +168,7 @@ static void judge(watchdog *w, int64_t stalled)
         print_table(w, stalled, "strata: warning: the job ends in %lld s unless a rank goes on\n",
                     (w->limit - stalled + 500) / 1000);
     } else if (stalled >= w->limit + grace) {
-        end_process();
+        strata__process_end(STRATA_STALLED);
     }
 }
 

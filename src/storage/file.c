@@ -125,9 +125,16 @@ static int sync_directory(strata_context *ctx, const char *path)
 
 strata_status strata__file_commit(strata_context *ctx, strata__new_file *file)
 {
-    int error = fsync(file->fd) != 0 ? errno : 0;
-    if (close(file->fd) != 0 && !error)
-        error = errno;
+    if (fsync(file->fd) == 0)
+        return strata__file_put(ctx, file);
+    strata__fail(ctx, STRATA_IO, "cannot sync the new '%s': %s", file->path, strerror(errno));
+    strata__file_discard(ctx, file);
+    return ctx->status;
+}
+
+strata_status strata__file_put(strata_context *ctx, strata__new_file *file)
+{
+    int error = close(file->fd) != 0 ? errno : 0;
     file->fd = -1;
     if (!error && rename(file->temporary, file->path) != 0)
         error = errno;

@@ -35,8 +35,12 @@ typedef struct strata__new_file {
 /* Local. */
 strata_status strata__file_create(strata_context *ctx, const char *path, strata__new_file *file);
 
-/* fsync, rename, fsync of the directory. Releases `file` in any case. Local. */
+/* fsync, then as below. Releases `file` in any case. Local. */
 strata_status strata__file_commit(strata_context *ctx, strata__new_file *file);
+
+/* Rename and fsync of the directory, for a file that is synced. Releases `file` in any case. Local.
+ */
+strata_status strata__file_put(strata_context *ctx, strata__new_file *file);
 
 /* Removes the temporary and releases `file`; harmless on a zeroed or released one. Local. */
 void strata__file_discard(strata_context *ctx, strata__new_file *file);

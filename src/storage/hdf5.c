@@ -11,12 +11,12 @@
 #include <H5FDdevelop.h>
 #endif
 
-/* What a file is made of: a run to read, or a new file. HDF5 carries it from the access list to
- * open_file(). */
+/* What a file is made of, one of the three. HDF5 carries it from the access list to open_file(). */
 typedef struct source {
     strata_context *ctx;
-    const strata__bytes *bytes;
-    const strata__new_file *file;
+    const strata__bytes *bytes;   /* to read */
+    const strata__new_file *file; /* to write */
+    strata__image *image;         /* to write */
 } source;
 
 typedef struct driver_file {
@@ -88,30 +88,42 @@ static haddr_t get_eof(const H5FD_t *base, H5FD_mem_t type)
 }
 
 /* A new file is read back now and then; behind its end are zeros. */
-static herr_t read_new(driver_file *opened, haddr_t address, size_t size, char *buffer)
+static strata_status read_new(const driver_file *opened, haddr_t address, size_t size, char *buffer)
 {
     const source *from = &opened->from;
+    if (from->image) {
+        strata__image_read(from->image, (int64_t)address, buffer, (int64_t)size);
+        return STRATA_OK;
+    }
     size_t there = address < opened->end ? (size_t)(opened->end - address) : 0;
     if (there > size)
         there = size;
     memset(buffer + there, 0, size - there);
-    strata_status status = strata__read_at(from->ctx, from->file->fd, from->file->path,
-                                           (int64_t)address, buffer, (int64_t)there);
-    return status == STRATA_OK ? 0 : -1;
+    return strata__read_at(from->ctx, from->file->fd, from->file->path, (int64_t)address, buffer,
+                           (int64_t)there);
 }
 
 static herr_t read_bytes(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address,
                          size_t size, void *buffer)
 {
     (void)type, (void)transfer;
-    driver_file *opened = (driver_file *)base;
+    const driver_file *opened = (driver_file *)base;
+    const source *from = &opened->from;
     if (address > INT64_MAX || size > INT64_MAX)
         return -1;
-    if (!opened->from.bytes)
-        return read_new(opened, address, size, buffer);
-    strata_status status = strata__bytes_read(opened->from.ctx, opened->from.bytes,
-                                              (int64_t)address, buffer, (int64_t)size);
+    strata_status status = from->bytes ? strata__bytes_read(from->ctx, from->bytes,
+                                                            (int64_t)address, buffer, (int64_t)size)
+                                       : read_new(opened, address, size, buffer);
     return status == STRATA_OK ? 0 : -1;
+}
+
+static strata_status write_new(const source *from, haddr_t address, const void *buffer, size_t size)
+{
+    STRATA_TRY(from->ctx->status);
+    if (from->image)
+        return strata__image_write(from->image, (int64_t)address, buffer, (int64_t)size);
+    return strata__write_at(from->ctx, from->file->fd, from->file->path, (int64_t)address, buffer,
+                            (int64_t)size);
 }
 
 static herr_t write_bytes(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address,
@@ -119,12 +131,9 @@ static herr_t write_bytes(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t
 {
     (void)type, (void)transfer;
     driver_file *opened = (driver_file *)base;
-    source *from = &opened->from;
-    if (!from->file || address > INT64_MAX || size > INT64_MAX)
+    if (opened->from.bytes || address > INT64_MAX || size > INT64_MAX)
         return -1;
-    if (from->ctx->status == STRATA_OK &&
-        strata__write_at(from->ctx, from->file->fd, from->file->path, (int64_t)address, buffer,
-                         (int64_t)size) == STRATA_OK &&
+    if (write_new(&opened->from, address, buffer, size) == STRATA_OK &&
         address + size > opened->end)
         opened->end = address + size;
     return 0;
@@ -135,9 +144,11 @@ static herr_t truncate_file(H5FD_t *base, hid_t transfer, hbool_t closing)
     (void)transfer, (void)closing;
     driver_file *opened = (driver_file *)base;
     source *from = &opened->from;
-    if (!from->file || opened->end == opened->allocated)
+    if (from->bytes || opened->end == opened->allocated)
         return 0;
-    if (ftruncate(from->file->fd, (off_t)opened->allocated) != 0)
+    if (from->image)
+        from->image->size = (int64_t)opened->allocated;
+    else if (ftruncate(from->file->fd, (off_t)opened->allocated) != 0)
         strata__fail(from->ctx, STRATA_IO, "cannot set the length of '%s': %s", from->file->path,
                      strerror(errno));
     opened->end = opened->allocated;
@@ -192,19 +203,33 @@ strata_status strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes,
 }
 
 strata_status strata__hdf5_create(strata_context *ctx, const strata__new_file *file,
-                                  int64_t user_block, strata__hdf5 *hdf5)
+                                  strata__hdf5 *hdf5)
 {
     hdf5->driver = H5FDregister(&driver);
     hid_t access = access_list(&(source){.ctx = ctx, .file = file}, hdf5->driver);
-    hid_t creation = H5Pcreate(H5P_FILE_CREATE);
-    H5Pset_userblock(creation, (hsize_t)user_block);
-    hdf5->file = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access);
-    H5Pclose(creation);
+    hdf5->file = H5Fcreate(file->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
     if (hdf5->file >= 0)
         return STRATA_OK;
     strata__hdf5_close(hdf5);
     return strata__fail(ctx, STRATA_IO, "cannot start an HDF5 file for '%s'", file->path);
+}
+
+strata_status strata__hdf5_create_image(strata__image *image, const strata__hdf5_space *space,
+                                        strata__hdf5 *hdf5)
+{
+    hdf5->driver = H5FDregister(&driver);
+    hid_t access = access_list(&(source){.ctx = image->ctx, .image = image}, hdf5->driver);
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_userblock(creation, (hsize_t)space->user_block);
+    H5Pset_alignment(access, (hsize_t)space->aligned_from, (hsize_t)space->alignment);
+    hdf5->file = H5Fcreate("image", H5F_ACC_TRUNC, creation, access);
+    H5Pclose(creation);
+    H5Pclose(access);
+    if (hdf5->file >= 0)
+        return STRATA_OK;
+    strata__hdf5_close(hdf5);
+    return strata__fail(image->ctx, STRATA_INTERNAL, "cannot start an HDF5 file in memory");
 }
 
 bool strata__hdf5_close(strata__hdf5 *hdf5)

@@ -7,6 +7,7 @@
 
 #include "storage/bytes.h"
 #include "storage/file.h"
+#include "storage/image.h"
 
 /*
  * Settings that HDF5 keeps for the whole process: its printing of errors, and the loading of filter
@@ -38,13 +39,21 @@ strata_status strata__hdf5_open(strata_context *ctx, const strata__bytes *bytes,
                                 strata__hdf5 *hdf5);
 
 /*
- * Starts an HDF5 file (superblock 0, oldest formats) in a new, empty file, behind `user_block`
- * bytes that are not HDF5's (0, or a power of two from 512). Failed writes are kept in ctx and HDF5
- * is told that they worked: the file will be discarded, while a file that HDF5 cannot close would
- * crash the end of the process. Local.
+ * Starts an HDF5 file (superblock 0, oldest formats) in a new, empty file. Failed writes are kept
+ * in ctx and HDF5 is told that they worked: the file will be discarded, while a file that HDF5
+ * cannot close would crash the end of the process. Local.
  */
 strata_status strata__hdf5_create(strata_context *ctx, const strata__new_file *file,
-                                  int64_t user_block, strata__hdf5 *hdf5);
+                                  strata__hdf5 *hdf5);
+
+typedef struct strata__hdf5_space {
+    int64_t user_block;              /* bytes in front that are not HDF5's: 0, or 512 · 2^n */
+    int64_t aligned_from, alignment; /* objects of so many bytes or more begin at multiples */
+} strata__hdf5_space;
+
+/* The same in memory. Local. */
+strata_status strata__hdf5_create_image(strata__image *image, const strata__hdf5_space *space,
+                                        strata__hdf5 *hdf5);
 
 /* Closes what is open; false when HDF5 could not. Local. */
 bool strata__hdf5_close(strata__hdf5 *hdf5);

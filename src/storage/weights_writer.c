@@ -23,7 +23,7 @@ static void start_file(strata_context *ctx, const char *path, strata__weights_wr
     if (strata__file_create(ctx, path, &writer->file) != STRATA_OK)
         return;
     strata__hdf5_settings before = strata__hdf5_quiet();
-    strata__hdf5_create(ctx, &writer->file, 0, &writer->hdf5);
+    strata__hdf5_create(ctx, &writer->file, &writer->hdf5);
     strata__hdf5_loud(ctx, &before);
 }
 
