@@ -15,7 +15,7 @@ typedef struct arguments {
     const char *model;
     words x, y, sample_weight, validation_x, validation_y, output;
     words loss, metrics, callback;
-    const char *optimizer, *shuffle, *verbose, *resume;
+    const char *optimizer, *shuffle, *verbose, *resume, *checkpoint, *save_freq;
     int64_t epochs, initial_epoch, batch_size;
     double validation_split;
     bool help, version;

@@ -1,5 +1,6 @@
 /* strata train: goes on training a Keras model, or trains it from scratch, and saves it. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +37,13 @@ static const option options[] = {
      "separated by commas; or repeated, a list for each output"},
     {"callback", "TEXT", OPTION_WORDS, offsetof(arguments, callback), STRATA_MAX_CALLBACKS, false,
      "\"EarlyStopping(patience=3)\", ModelCheckpoint, CSVLogger,\nTerminateOnNaN; may be repeated"},
-    {"resume", "FILE", OPTION_TEXT, offsetof(arguments, resume), 0, false,
-     "checkpoint to go on from"},
+    {"checkpoint", "PATH", OPTION_TEXT, offsetof(arguments, checkpoint), 0, false,
+     "save the run there, the last three times: runs/digits.h5,\nor a folder as runs/"},
+    {"save-freq", "WHEN", OPTION_TEXT, offsetof(arguments, save_freq), 0, false,
+     "epoch, a number of batches, or a time as 10m (epoch)"},
+    {"resume", "PATH", OPTION_TEXT, offsetof(arguments, resume), 0, false,
+     "checkpoint to go on from; auto: the newest of --checkpoint,\nor a fresh start where there is "
+     "none"},
     {"verbose", "HOW", OPTION_TEXT, offsetof(arguments, verbose), 0, false,
      "auto, 0 (nothing), 1 (a bar), 2 (a line an epoch)"},
     {"plan", NULL, OPTION_LIBRARY, 0, 0, false,
@@ -121,6 +127,46 @@ static strata_dataset *read_data(strata_context *ctx, const words *x, const word
     return strata_file_dataset_from(ctx, &files);
 }
 
+enum { QUOTED_PATH = 2 * PATH_MAX + 3 };
+
+/* 'word', in the notation of Keras. */
+static void quote(const char *word, char text[QUOTED_PATH])
+{
+    size_t length = 0;
+    text[length++] = '\'';
+    for (; *word && length + 4 < QUOTED_PATH; word++) {
+        if (*word == '\'' || *word == '\\')
+            text[length++] = '\\';
+        text[length++] = *word;
+    }
+    text[length++] = '\'';
+    text[length] = '\0';
+}
+
+/* The callback that --checkpoint asks for. */
+static strata_callback *checkpoint_callback(strata_context *ctx, const arguments *given)
+{
+    char path[QUOTED_PATH], freq[QUOTED_PATH], text[2 * QUOTED_PATH + 32];
+    const char *when = given->save_freq ? given->save_freq : "epoch";
+    bool number = when[strspn(when, "0123456789")] == '\0';
+    quote(given->checkpoint, path);
+    quote(when, freq);
+    snprintf(text, sizeof text, "Checkpoint(%s, save_freq=%s)", path, number ? when : freq);
+    return strata_callback_from_text(ctx, text);
+}
+
+static void add_callbacks(strata_context *ctx, const arguments *given, strata_fit_options *to)
+{
+    int count = 0;
+    for (; given->callback.items[count]; count++)
+        to->callbacks[count] = strata_callback_from_text(ctx, given->callback.items[count]);
+    if (given->checkpoint && count == STRATA_MAX_CALLBACKS)
+        strata_fail(ctx, STRATA_INVALID,
+                    "--callback is given %d times: none is left for --checkpoint", count);
+    else if (given->checkpoint)
+        to->callbacks[count] = checkpoint_callback(ctx, given);
+}
+
 static void fit(strata_context *ctx, strata_model *model, const arguments *given)
 {
     strata_fit_options to = {.batch_size = given->batch_size,
@@ -133,8 +179,7 @@ static void fit(strata_context *ctx, strata_model *model, const arguments *given
     strata_dataset *data = read_data(ctx, &given->x, &given->y, &given->sample_weight);
     if (given->validation_x.items[0])
         to.validation_data = read_data(ctx, &given->validation_x, &given->validation_y, NULL);
-    for (int i = 0; given->callback.items[i]; i++)
-        to.callbacks[i] = strata_callback_from_text(ctx, given->callback.items[i]);
+    add_callbacks(ctx, given, &to);
     strata_fit_from(model, data, &to);
 }
 
@@ -145,6 +190,8 @@ static void check_arguments(strata_context *ctx, const arguments *given, const c
         strata_fail(ctx, STRATA_INVALID, "--output '%s' must end in .keras", output);
     if (!given->validation_x.items[0] != !given->validation_y.items[0])
         strata_fail(ctx, STRATA_INVALID, "--validation-x and --validation-y go together");
+    if (given->save_freq && !given->checkpoint)
+        strata_fail(ctx, STRATA_INVALID, "--save-freq goes with --checkpoint, which says where");
     strata_output_check(ctx, output);
 }
 
