@@ -121,14 +121,16 @@ static int64_t input_on_cols(const pieces *p, int64_t k)
     return (p->mesh->cols - 1) * own * 2 + p->samples * k - own;
 }
 
-/* Columns of the prediction, which the loss wants whole, gathered on cols. */
-static strata__traffic gathered(const pieces *p, int64_t n)
+/* One number a sample, the loss of the own columns, summed on cols: short sums are read from all.
+ */
+static strata__traffic joined(const pieces *p)
 {
     const strata__group *cols = &p->mesh->groups[STRATA__COLS];
-    int64_t own = p->samples * of_cols(p, n), all = p->samples * n;
     bool near = cols->exchange && cols->nodes == 1;
-    return (strata__traffic){.sent = near ? 0 : 4 * own * (cols->size - 1),
-                             .read = near ? 4 * (all - own) : 0};
+    if (cols->size == 1)
+        return (strata__traffic){0};
+    return (strata__traffic){.sent = near ? 0 : 4 * p->samples,
+                             .read = near ? 4 * p->samples * (cols->size - 1) : 0};
 }
 
 /* Of all members of the arena's group together, in bytes: sums to where they are added, and new
@@ -151,7 +153,7 @@ static void expect_dense(const pieces *p, bool share, strata__traffic own[STRATA
     bool grid = mesh->rows * mesh->cols > 1;
     strata__axis kernels = grid ? STRATA__DATA : STRATA__BATCH;
     own[STRATA__ROWS].sent = 4 * (kernel_on_rows(p, 7, 20, false) + kernel_on_rows(p, 20, 6, true));
-    own[STRATA__COLS] = gathered(p, 6);
+    own[STRATA__COLS] = joined(p);
     own[STRATA__COLS].sent += mesh->cols > 1 ? 4 * input_on_cols(p, 20) : 0;
     add_arena(p, share, kernels, of_rows(p, 7) * of_cols(p, 20), arenas);
     add_arena(p, share, kernels, of_rows(p, 20) * of_cols(p, 6), arenas);
