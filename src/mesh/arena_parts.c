@@ -107,7 +107,8 @@ static void look_private(strata__arena *arena, const strata__group *group)
     parts->node_index = group->rank;
     parts->boards[0] = (strata__arena_board *)(void *)parts->memory->own;
     parts->gradients[0] = gradients_in(arena, parts->memory->own);
-    arena->values = parts->private_values;
+    arena->values =
+        group->node_rank > 0 ? parts->private_values : parts->gradients[0] + round_up(arena->count);
 }
 
 static void cut_slices(strata__arena *arena)
@@ -128,7 +129,7 @@ static void share_memory(strata_context *ctx, strata__arena *arena, const strata
     strata__shared_new(ctx, arena->axis, segment_bytes(arena, group), &parts->memory);
     if (!parts->memory)
         return;
-    if (!parts->memory->shared)
+    if (!parts->memory->shared && group->node_rank > 0)
         parts->private_values = strata__calloc(ctx, (size_t)round_up(arena->count), sizeof(float));
     if (parts->memory->shared)
         look_shared(arena, group);
