@@ -42,6 +42,7 @@ typedef struct strata_field {
     bool fill_is_none; /**< for ints with `repeat`: all entries 0 is null (strides = pool_size) */
     bool or_number;    /**< for shapes: files may have one number for a list of it */
     bool one_number;   /**< for reals: Keras takes a list too, which is refused as not supported */
+    const char *list;  /**< for tensors: Keras's argument that is a list of such members */
     bool omit_default; /**< not written by get_config while it has its default value */
     const char *help;
 } strata_field;

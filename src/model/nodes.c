@@ -27,6 +27,26 @@ static json_t *args_json(const strata_model *model, const strata__graph_call *ca
     return listed ? json_pack("[o]", tensors) : tensors;
 }
 
+/* Under its own name, or in the list that it is an entry of, after nulls for entries that are not
+ * given. */
+static void put_tensor(json_t *kwargs, const strata_layer_class *class, int index, json_t *tensor)
+{
+    const strata_field *row = &class->arguments[index];
+    size_t place = 0;
+    if (!row->list) {
+        json_object_set_new(kwargs, row->name, tensor);
+        return;
+    }
+    for (int i = 0; i < index; i++)
+        place += class->arguments[i].list && strcmp(class->arguments[i].list, row->list) == 0;
+    if (!json_object_get(kwargs, row->list))
+        json_object_set_new(kwargs, row->list, json_array());
+    json_t *list = json_object_get(kwargs, row->list);
+    while (json_array_size(list) < place)
+        json_array_append_new(list, json_null());
+    json_array_append_new(list, tensor);
+}
+
 static json_t *kwargs_json(const strata_model *model, const strata__graph_call *call)
 {
     const strata_layer_class *class = call->layer->class;
@@ -39,7 +59,7 @@ static json_t *kwargs_json(const strata_model *model, const strata__graph_call *
         const strata_field *row = &class->arguments[i];
         const char *member = (const char *)call->arguments + row->offset;
         if (row->type == STRATA_FIELD_TENSOR && *(strata_tensor *const *)member)
-            json_object_set_new(kwargs, row->name, tensor_json(model, call->inputs[next++]));
+            put_tensor(kwargs, class, i, tensor_json(model, call->inputs[next++]));
     }
     if (call->training >= 0)
         json_object_set_new(kwargs, "training", json_boolean(call->training));
@@ -201,6 +221,26 @@ static strata_status read_options(parts *p, const json_t *plain)
     return status;
 }
 
+/* Entries of a list of tensors go by the names of their members; false: the class has no such list.
+ * Entries beyond them mean nothing to Keras. */
+static bool sort_list(const parts *p, const char *name, const json_t *list, json_t *tensors)
+{
+    bool known = false;
+    size_t next = 0;
+    for (int i = 0; json_is_array(list) && i < p->class->argument_count; i++) {
+        const strata_field *row = &p->class->arguments[i];
+        if (!row->list || strcmp(row->list, name) != 0)
+            continue;
+        json_t *item = json_array_get(list, next++);
+        const strata__stored_layer *maker =
+            strata__stored_find(p->graph, json_string_value(json_array_get(history_of(item), 0)));
+        if (history_of(item) && !(maker && !maker->layer))
+            json_object_set(tensors, row->name, item);
+        known = true;
+    }
+    return known;
+}
+
 /* Sorts the keyword arguments: options go to `plain`, tensors by name to `tensors`. */
 static void sort_keywords(parts *p, const json_t *kwargs, json_t *plain, json_t *tensors)
 {
@@ -210,7 +250,8 @@ static void sort_keywords(parts *p, const json_t *kwargs, json_t *plain, json_t 
     {
         if (strcmp(name, "training") == 0 && json_is_boolean(value))
             p->training = json_is_true(value);
-        else if (!json_is_null(value) && !is_derived_mask(p, name, value))
+        else if (!sort_list(p, name, value, tensors) && !json_is_null(value) &&
+                 !is_derived_mask(p, name, value))
             json_object_set(history_of(value) ? tensors : plain, name, value);
     }
 }

@@ -356,16 +356,16 @@ static saved plan(const strata_tensor *q, const strata_tensor *k, const strata_t
     return s;
 }
 
-/* Of additive scores, whose weights may be none: ones. */
+/* (H) of additive scores. */
 static strata_tensor *weights_for(const strata_tensor *q, const strata__attention *o)
 {
-    if (o->weights)
+    if (o->weights && o->weights->shape.rank == 1)
         return strata__whole(o->weights);
     strata_tensor *ones = strata__tensor_new(
         q->ctx, STRATA_FLOAT32, &STRATA_SHAPE(features(q) / o->heads), (strata__layout){0});
     for (int64_t i = 0; ones && i < strata__local_count(ones); i++)
         ((float *)ones->data)[i] = 1.0f;
-    return ones;
+    return o->weights ? strata_ops_multiply(ones, o->weights) : ones;
 }
 
 /* Memory of the scope for the rows' sums: backward needs them. */

@@ -22,7 +22,7 @@ typedef struct strata__attention {
     int64_t groups;         /* of k and v: M, a divisor of N; head n uses group n / (N / M) */
     double scale;           /* of q; positive */
     bool additive;          /* the score is Σ weights·tanh(scale·q + k), not scale·q·k */
-    strata_tensor *weights; /* (H), whole, of additive scores; NULL: ones */
+    strata_tensor *weights; /* (H), or one number (), of additive scores; NULL: ones */
     bool causal;
     int64_t window;            /* 0: none */
     strata_tensor *mask;       /* bool (B, …, N, T, S), or NULL */

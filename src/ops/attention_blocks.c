@@ -273,7 +273,7 @@ void strata__attention_forward(strata_context *ctx, const sizes_of *z, const hea
 /* Scratch of a block. */
 typedef struct tiles {
     float *p, *slopes, *factors; /* (ROWS × stride) */
-    float means[ROWS];           /* Σ p·dp of each query */
+    float means[ROWS];           /* Σ p·dp of each query whose keys are in several blocks */
 } tiles;
 
 static float mean_slope(const sizes_of *z, const head_of *head, int64_t i)
@@ -331,6 +331,15 @@ static void collect_slopes(strata_context *ctx, const sizes_of *z, const head_of
         add_score_gradients(z, head, b, t->slopes);
 }
 
+/* Σ p·dp of a query whose keys are all in the block: exactly what makes slopes of one key 0. Else
+ * it is known before. */
+static float mean_in(const queries *q, const block *b, const tiles *t, int64_t i, part p)
+{
+    bool all = q->keys.first == b->keys.first && q->keys.end == b->keys.end;
+    int64_t at = i * b->stride + p.start;
+    return all ? strata__dot_row(t->p + at, t->slopes + at, p.n) : t->means[i];
+}
+
 /* p and the slopes of the scores from the scores and dp. */
 static void take_slopes(const sizes_of *z, const head_of *head, const queries *q, const block *b,
                         const tiles *t)
@@ -340,8 +349,9 @@ static void take_slopes(const sizes_of *z, const head_of *head, const queries *q
         float *x = t->p + i * b->stride, *slopes = t->slopes + i * b->stride;
         clear_outside(x, p, b->stride);
         clear_outside(slopes, p, b->stride);
-        strata__softmax_slopes(x + p.start, slopes + p.start, p.n, scale_of(z),
-                               head->rows[b->first + i], t->means[i]);
+        strata__softmax_again(x + p.start, p.n, scale_of(z), head->rows[b->first + i]);
+        strata__softmax_slopes(x + p.start, slopes + p.start, p.n, mean_in(q, b, t, i, p),
+                               scale_of(z));
         if (takes_mean(head, q, i))
             fill(slopes, 0, b->stride, 0.0f);
     }
@@ -387,7 +397,7 @@ void strata__attention_backward(strata_context *ctx, const sizes_of *z, const he
     queries q;
     for (int64_t first = 0; first < z->t; first += ROWS) {
         look(z, head, first, &q);
-        for (int64_t i = 0; i < q.count; i++)
+        for (int64_t i = 0; q.keys.end - q.keys.first > COLUMNS && i < q.count; i++)
             t.means[i] = mean_slope(z, head, first + i);
         for (block b = {0}; next_block(&q, &b);)
             backward_block(ctx, z, head, &q, &b, &t);

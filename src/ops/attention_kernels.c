@@ -66,17 +66,12 @@ STRATA__SIMD void strata__softmax_again(float *x, int64_t n, float scale, strata
     }
 }
 
-STRATA__SIMD void strata__softmax_slopes(float *x, float *slopes, int64_t n, float scale,
-                                         strata__softmax_row row, float mean)
+STRATA__SIMD void strata__softmax_slopes(const float *p, float *slopes, int64_t n, float mean,
+                                         float scale)
 {
-    for (int64_t j = 0; j < n; j += LANES) {
 #pragma omp simd
-        for (int l = 0; l < LANES; l++) {
-            float p = exponential(x[j + l] * scale - row.most) * row.inverse;
-            x[j + l] = p;
-            slopes[j + l] = p * (slopes[j + l] - mean) * scale;
-        }
-    }
+    for (int64_t j = 0; j < n; j++)
+        slopes[j] = p[j] * (slopes[j] - mean) * scale;
 }
 
 STRATA__SIMD void strata__scale_row(float *x, int64_t n, float factor)
@@ -117,6 +112,18 @@ STRATA__SIMD float strata__dot_row(const float *a, const float *b, int64_t n)
     return sum;
 }
 
+/* tanh and its slope from m = e^(−2·|x|) − 1: −m/(2 + m) and 4·(1 + m)/(2 + m)², without loss where
+ * the slope is small. */
+typedef struct bend {
+    float value, slope;
+} bend;
+
+static inline bend tanh_of(float x)
+{
+    float m = strata__expm1(x < 0.0f ? 2.0f * x : -2.0f * x), n = 2.0f + m;
+    return (bend){strata__with_sign(m / n, x), 4.0f * (1.0f + m) / (n * n)};
+}
+
 STRATA__SIMD void strata__additive_row(const float *q, float scale, const float *k, int64_t stride,
                                        const float *weights, int64_t h, float *x, int64_t count)
 {
@@ -125,7 +132,7 @@ STRATA__SIMD void strata__additive_row(const float *q, float scale, const float 
         float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
         for (int64_t c = 0; c < h; c++)
-            sum += weights[c] * strata__tanh(scale * q[c] + key[c]);
+            sum += weights[c] * tanh_of(scale * q[c] + key[c]).value;
         x[j] = sum;
     }
 }
@@ -141,11 +148,11 @@ STRATA__SIMD void strata__additive_slopes(const float *q, float scale, const flo
         float *dk = targets.dk + j * stride;
 #pragma omp simd
         for (int64_t c = 0; c < h; c++) {
-            float t = strata__tanh(scale * q[c] + key[c]);
-            float slope = slopes[j] * weights[c] * (1.0f - t * t);
+            bend t = tanh_of(scale * q[c] + key[c]);
+            float slope = slopes[j] * weights[c] * t.slope;
             targets.dq[c] += scale * slope;
             dk[c] += slope;
-            targets.dweights[c] += slopes[j] * t;
+            targets.dweights[c] += slopes[j] * t.value;
         }
     }
 }

@@ -22,9 +22,8 @@ float strata__softmax_part(float *x, int64_t n, float scale, float *most, float 
 
 /* x ← p */
 void strata__softmax_again(float *x, int64_t n, float scale, strata__softmax_row row);
-/* x ← p, slopes ← p·(slopes − mean)·scale */
-void strata__softmax_slopes(float *x, float *slopes, int64_t n, float scale,
-                            strata__softmax_row row, float mean);
+/* slopes ← p·(slopes − mean)·scale */
+void strata__softmax_slopes(const float *p, float *slopes, int64_t n, float mean, float scale);
 
 /* The following take any n. */
 

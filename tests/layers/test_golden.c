@@ -5,31 +5,8 @@
 #include <string.h>
 
 #include <strata/context.h>
-#include <strata/layers/core.h>
 
-#include "base/memory.h"
-#include "layers/layer.h"
-#include "sessions.h"
-
-enum { MOST = 16, PATH = 160 };
-
-/* One case on one mesh. */
-typedef struct run {
-    strata_context *ctx;
-    const golden *group;
-    const char *name; /* "Dense 0003_linear" for messages */
-    const char *class;
-    json_t *structure;
-    strata_layer *layer;
-    int count; /* inputs */
-    char inputs[MOST][PATH / 4];
-    strata_tensor *tensors[MOST];   /* as made */
-    strata_tensor *arguments[MOST]; /* as passed: split over the columns, or the same */
-    int output_count;
-    char outputs[MOST][PATH / 4];
-    strata_tensor *results[MOST];
-    bool split;
-} run;
+#include "golden_run.h"
 
 static bool differs(const run *r, const char *what)
 {
@@ -105,51 +82,6 @@ static strata_layer *from_arguments(run *r)
     strata_layer *layer = layer_from(r, object);
     json_decref(object);
     return layer;
-}
-
-/* --- inputs --- */
-
-static int names_of(const json_t *tree, char (*names)[PATH / 4])
-{
-    int count = 0;
-    if (json_is_string(tree))
-        snprintf(names[count++], PATH / 4, "%s", json_string_value(tree));
-    for (size_t i = 0; i < json_array_size(tree) && i < MOST; i++)
-        snprintf(names[count++], PATH / 4, "%s", json_string_value(json_array_get(tree, i)));
-    return count;
-}
-
-static const char *path_of(char *path, const char *folder, const char *name)
-{
-    snprintf(path, PATH, "%s/%s", folder, name);
-    return path;
-}
-
-static void attach_mask(run *r, strata_tensor *tensor, const char *path)
-{
-    strata_tensor *mask = test_golden_batch(r->ctx, r->group, path);
-    if (mask)
-        strata_tensor_set_mask(tensor, mask);
-}
-
-/* A mask given to the call is attached to the input as well: layers know no other. */
-static void make_inputs(run *r)
-{
-    char path[PATH];
-    const json_t *arguments = json_object_get(r->structure, "arguments");
-    const char *mask = json_string_value(json_object_get(arguments, "mask"));
-    r->count = names_of(json_object_get(r->structure, "inputs"), r->inputs);
-    for (int i = 0; i < r->count; i++) {
-        r->tensors[i] = test_golden_batch(r->ctx, r->group, path_of(path, "inputs", r->inputs[i]));
-        strata_tensor *x = r->tensors[i];
-        if (x->dtype == STRATA_FLOAT32)
-            strata_tape_watch(x);
-        bool cut = r->split && x->dtype == STRATA_FLOAT32 && x->shape.rank > 1;
-        r->arguments[i] = cut ? strata__split(x) : x;
-        attach_mask(r, r->arguments[i], path_of(path, "masks/in", r->inputs[i]));
-        if (mask)
-            attach_mask(r, r->arguments[i], path_of(path, "inputs", mask));
-    }
 }
 
 /* --- weights --- */
@@ -236,7 +168,7 @@ static bool input_gradient_agrees(const run *r, int i)
 {
     char path[PATH], what[PATH];
     golden_array expected;
-    path_of(path, "gradients/inputs", r->inputs[i]);
+    run_path(path, "gradients/inputs", r->inputs[i]);
     if (!golden_read(r->group, path, &expected))
         return true;
     bool zero = is_zero(&expected);
@@ -276,7 +208,8 @@ static bool gradients_agree(run *r)
     strata_tensor *upstream[MOST];
     char path[PATH];
     for (int i = 0; i < r->output_count; i++)
-        upstream[i] = test_golden_batch(r->ctx, r->group, path_of(path, "upstream", r->outputs[i]));
+        upstream[i] =
+            test_golden_batch(r->ctx, r->group, run_path(path, "upstream", r->outputs[i]));
     strata_tape_gradient(r->ctx, r->output_count, r->results, upstream);
     if (r->ctx->status != STRATA_OK)
         return false;
@@ -295,7 +228,7 @@ static bool gradients_agree(run *r)
 static bool mask_agrees(run *r, int i)
 {
     char path[PATH], what[PATH];
-    path_of(path, "masks/out", r->outputs[i]);
+    run_path(path, "masks/out", r->outputs[i]);
     const strata_tensor *mask = strata_tensor_mask(r->results[i]);
     if (!golden_has(r->group, path))
         return !mask || differs(r, "a mask that Keras does not have");
@@ -309,7 +242,7 @@ static bool outputs_agree(run *r)
     bool agree = true;
     for (int i = 0; i < r->output_count; i++) {
         snprintf(what, sizeof what, "%s, %s%s", r->name, r->outputs[i], r->split ? ", split" : "");
-        path_of(path, "outputs", r->outputs[i]);
+        run_path(path, "outputs", r->outputs[i]);
         agree &= test_tensor_agrees(r->results[i], r->group, path, 1, what);
         agree &= mask_agrees(r, i);
     }
@@ -344,63 +277,19 @@ static bool losses_agree(run *r)
 
 /* --- running --- */
 
-static int training_of(const run *r)
-{
-    json_t *call = golden_json(r->group, NULL, "call");
-    const json_t *training = json_object_get(call, "training");
-    int value = json_is_boolean(training) ? json_is_true(training) : -1;
-    json_decref(call);
-    return value;
-}
-
-static strata_status call_layer(run *r)
-{
-    int calls = (int)golden_number(r->group, NULL, "calls", 1);
-    for (int i = 0; i < calls; i++)
-        STRATA_TRY(
-            strata_layer_call_many(r->layer, r->count, r->arguments, training_of(r), r->results));
-    return STRATA_OK;
-}
-
-static bool compute(run *r)
-{
-    bool differentiate = golden_has(r->group, "gradients");
-    r->output_count = names_of(json_object_get(r->structure, "outputs"), r->outputs);
-    if (differentiate)
-        strata_tape_begin(r->ctx);
-    make_inputs(r);
-    if (r->count == 1)
-        strata_layer_build(r->layer, r->tensors[0]->shape);
-    if (r->ctx->status != STRATA_OK || !set_weights(r) || call_layer(r) != STRATA_OK)
-        return false;
-    bool agree = outputs_agree(r);
-    agree = losses_agree(r) && agree;
-    if (differentiate)
-        agree = gradients_agree(r) && agree;
-    return weights_agree(r) && agree;
-}
-
 /* Symbolic inputs give the shape of the result with the batch axis open. */
 static bool shapes_agree(run *r, strata_layer *layer)
 {
-    strata_tensor *inputs[MOST], *outputs[MOST];
+    strata_tensor *outputs[MOST];
     char path[PATH];
-    int count = names_of(json_object_get(r->structure, "inputs"), r->inputs);
-    for (int i = 0; i < count; i++) {
-        golden_array array;
-        golden_read(r->group, path_of(path, "inputs", r->inputs[i]), &array);
-        array.shape.dims[0] = STRATA_NONE;
-        inputs[i] = strata_input(r->ctx, .batch_shape = array.shape,
-                                 .dtype = strata_dtype_name(array.dtype));
-        golden_free(&array);
-    }
-    if (strata_layer_call_many(layer, count, inputs, -1, outputs) != STRATA_OK)
+    r->layer = layer;
+    if (run_symbolic_call(r, outputs) != STRATA_OK)
         return false;
-    int output_count = names_of(json_object_get(r->structure, "outputs"), r->outputs);
+    int output_count = run_names(json_object_get(r->structure, "outputs"), r->outputs);
     bool agree = true;
     for (int i = 0; i < output_count; i++) {
         golden_array array;
-        golden_read(r->group, path_of(path, "outputs", r->outputs[i]), &array);
+        golden_read(r->group, run_path(path, "outputs", r->outputs[i]), &array);
         array.shape.dims[0] = STRATA_NONE;
         strata_shape shape = strata_tensor_shape(outputs[i]);
         if (!strata__shape_equal(&shape, &array.shape))
@@ -408,6 +297,24 @@ static bool shapes_agree(run *r, strata_layer *layer)
         golden_free(&array);
     }
     return agree;
+}
+
+static bool compute(run *r)
+{
+    bool differentiate = golden_has(r->group, "gradients");
+    r->output_count = run_names(json_object_get(r->structure, "outputs"), r->outputs);
+    if (!shapes_agree(r, r->layer)) /* which builds it */
+        return false;
+    if (differentiate)
+        strata_tape_begin(r->ctx);
+    run_make_inputs(r);
+    if (r->ctx->status != STRATA_OK || !set_weights(r) || run_call(r) != STRATA_OK)
+        return false;
+    bool agree = outputs_agree(r);
+    agree = losses_agree(r) && agree;
+    if (differentiate)
+        agree = gradients_agree(r) && agree;
+    return weights_agree(r) && agree;
 }
 
 static bool values_agree(run *r, bool split)
@@ -443,12 +350,12 @@ static bool is_refused(run *r)
     r->layer = from_arguments(r);
     strata_scope_begin(r->ctx);
     if (r->layer) {
-        make_inputs(r);
+        run_make_inputs(r);
         const json_t *inputs = json_object_get(r->structure, "inputs");
         if (json_is_string(inputs))
             strata_layer_call(r->layer, r->arguments[0]);
         else
-            call_layer(r);
+            run_call(r);
     }
     strata_scope_end(r->ctx);
     bool refused = r->ctx->status == STRATA_INVALID || r->ctx->status == STRATA_BAD_DATA;
