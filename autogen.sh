@@ -11,7 +11,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-packages="build-essential autoconf automake libtool pkg-config libopenmpi-dev openmpi-bin
+packages="build-essential gfortran autoconf automake libtool pkg-config libopenmpi-dev openmpi-bin
     libscalapack-openmpi-dev libopenblas-openmp-dev libhdf5-openmpi-dev libdnnl-dev
     libjansson-dev libzip-dev zlib1g-dev libcmocka-dev dataset-fashion-mnist"
 

@@ -19,6 +19,7 @@
 #include <strata/layers/reshaping.h>
 #include <strata/model.h>
 #include <strata/ops.h>
+#include <strata/plain.h>
 #include <strata/plan.h>
 #include <strata/status.h>
 #include <strata/tensor.h>

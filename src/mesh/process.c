@@ -40,3 +40,8 @@ void strata__process_end(strata_status status)
         fflush_unlocked(stdout);
     _exit(strata_status_exit_code(status));
 }
+
+MPI_Comm strata__mpi_comm(MPI_Fint comm)
+{
+    return MPI_Comm_f2c(comm);
+}

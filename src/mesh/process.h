@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include <mpi.h>
+
 #include <strata/status.h>
 
 /* Starts MPI (funneled threads) unless it runs already; true: this call did, and strata__mpi_stop()
@@ -22,5 +24,8 @@ bool strata__mpi_allows_threads(void);
  * is printing.
  */
 void strata__process_end(strata_status status) __attribute__((noreturn));
+
+/* The communicator that Fortran knows by this number. */
+MPI_Comm strata__mpi_comm(MPI_Fint comm);
 
 #endif
