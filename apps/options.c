@@ -22,11 +22,13 @@ static const option common[] = {
     {"signals", "LIST", OPTION_LIBRARY, 0, 0, false,
      "that save and stop a training with checkpoints, or none\n(USR1,TERM; or STRATA_SIGNALS)"},
     {"max-time", "TIME", OPTION_LIBRARY, 0, 0, false,
-     "after which it must have stopped so, as 3600 or 1:30:00\n(the Slurm job's; or STRATA_MAX_TIME)"},
+     "after which it must have stopped so, as 3600 or 1:30:00\n(the Slurm job's; or "
+     "STRATA_MAX_TIME)"},
     {"check-numerics", NULL, OPTION_LIBRARY, 0, 0, false,
      "end at the first NaN or infinity and name its place (or STRATA_CHECK_NUMERICS=1)"},
     {"check-replicas", "N", OPTION_LIBRARY, 0, 0, false,
-     "compare the ranks' copies of the weights every N training steps\n(0: never; or STRATA_CHECK_REPLICAS)"},
+     "compare the ranks' copies of the weights every N training steps\n(0: never; or "
+     "STRATA_CHECK_REPLICAS)"},
     {"help", NULL, OPTION_FLAG, offsetof(arguments, help), 0, false, "print this and end"},
     {"version", NULL, OPTION_FLAG, offsetof(arguments, version), 0, false,
      "print the version and end"},
@@ -200,8 +202,8 @@ static void print_row(const option *row, FILE *stream)
     enum { COLUMN = 28 };
     const char *second = strchr(row->help, '\n');
     int first = second ? (int)(second - row->help) : (int)strlen(row->help);
-    int width =
-        fprintf(stream, "  --%s%s%s", row->name, row->word ? " " : "", row->word ? row->word : "");
+    const char *gap = row->word && row->word[0] != '[' ? " " : "";
+    int width = fprintf(stream, "  --%s%s%s", row->name, gap, row->word ? row->word : "");
     fprintf(stream, "%*s%.*s\n", width < COLUMN ? COLUMN - width : 1, "", first, row->help);
     if (second)
         fprintf(stream, "%*s%s\n", COLUMN, "", second + 1);

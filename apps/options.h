@@ -33,7 +33,7 @@ typedef enum option_kind {
 
 typedef struct option {
     const char *name; /* without the dashes */
-    const char *word; /* for the value, in the help; NULL: it takes none */
+    const char *word; /* for the value, in the help; NULL: it takes none; "[=FILE]": it may */
     option_kind kind;
     size_t offset; /* in arguments */
     int most;      /* of words */

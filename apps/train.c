@@ -48,6 +48,9 @@ static const option options[] = {
      "auto, 0 (nothing), 1 (a bar), 2 (a line an epoch)"},
     {"plan", NULL, OPTION_LIBRARY, 0, 0, false,
      "first print what a step will exchange and hold, by layer\n(or STRATA_PLAN=1)"},
+    {"profile", "[=FILE]", OPTION_LIBRARY, 0, 0, false,
+     "at the end print where the time went; and write a trace of all\nranks to FILE, for Perfetto "
+     "(or STRATA_PROFILE)"},
     {"output", "FILE", OPTION_WORDS, offsetof(arguments, output), 1, false,
      "where the trained model goes (MODEL-trained.keras)"},
 };

@@ -25,10 +25,19 @@ typedef struct strata_options {
     const char *max_time; /**< time the job has, as "3600", "90m", "1:30:00", see below; "none"; STRATA_MAX_TIME; default: Slurm's */
     bool check_numerics; /**< the first number that is not finite ends the work, see below; STRATA_CHECK_NUMERICS=1 */
     int64_t check_replicas; /**< every so many training steps the copies of each weight are compared, see below; STRATA_CHECK_REPLICAS; default: never */
+    const char *profile; /**< "1": every fit ends with a table of its time, see below; a file: and with a trace in it; STRATA_PROFILE */
     bool plan;        /**< every fit first prints what a step will cost, see strata/plan.h; STRATA_PLAN=1 */
     int *argc;        /**< when set: the library's options are taken out of the program's arguments */
     char ***argv;
 } strata_options;
+
+/*
+ * The profile. With --profile each fit ends with tables on rank 0's standard output: the time of each layer in each phase of a step and
+ * how much of it went into exchange with other ranks; of each collective how often and how long ranks were in it, how long they waited
+ * there until the last one came, and which rank they waited for most. With --profile=FILE the last 65,536 spans of every rank, phases,
+ * layers and collectives, are also written to FILE when a fit ends, in the format of Chrome's traces, which Perfetto (ui.perfetto.dev)
+ * opens: a process is a rank. Clocks of other machines are brought to that of rank 0. Without the option nothing is timed.
+ */
 
 /*
  * A mesh on which the ranks of a node cannot hold the weights, gradients and optimizer slots of a model is refused before training. A
@@ -37,7 +46,8 @@ typedef struct strata_options {
 
 /**
  * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=…, --signals=…, --max-time=…,
- * --check-replicas=… (also as two words), --check-numerics, --plan are taken out; the rest is left in place. The text stays owned by argv. Errors
+ * --check-replicas=… (also as two words), --check-numerics, --plan, --profile and
+ * --profile=… are taken out; the rest is left in place. The text stays owned by argv. Errors
  * show up in strata_init(). Local.
  */
 STRATA_EXPORT strata_options strata_options_from(int *argc, char ***argv);

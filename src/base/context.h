@@ -48,6 +48,13 @@ typedef enum strata__matmul_engine {
     STRATA__MATMUL_ENGINES
 } strata__matmul_engine;
 
+/* --profile, see training/profile.h. */
+typedef enum strata__profiling {
+    STRATA__NO_PROFILE,
+    STRATA__PROFILE_TABLE,
+    STRATA__PROFILE_TRACE /* and a table */
+} strata__profiling;
+
 /* --check-numerics, see tensor/numerics.h. */
 typedef struct strata__numerics {
     bool checks;
@@ -63,6 +70,8 @@ struct strata_context {
     int error_rank;                     /* rank that saw it; -1: not known to be one rank's own */
     strata__memory memory;
     struct strata__name_count *names; /* automatic names: prefix -> next number */
+    strata__profiling profiling;
+    char *profile_file; /* of the trace, on rank 0; owned by the session */
     int64_t node_memory;              /* bytes that the ranks of a node may hold; 0: what it has */
     bool plans;                       /* every fit begins with a plan */
     int verbosity;                    /* 0 errors, 1 warnings, 2 information */

@@ -41,3 +41,22 @@ const char *strata__collective_begin(strata_context *ctx, strata__collective wha
 {
     return strata__begin(&ctx->activity, STRATA__COLLECTIVE, names[what][axis]);
 }
+
+const char *strata__collective_name(strata__collective what, strata__axis axis)
+{
+    return names[what][axis];
+}
+
+/* By its address: nobody else announces these. */
+bool strata__collective_find(const char *name, strata__collective *what, strata__axis *axis)
+{
+    const char *const *all = names[0];
+    for (int i = 0; i < STRATA__COLLECTIVES * STRATA__AXES; i++) {
+        if (all[i] == name) {
+            *what = (strata__collective)(i / STRATA__AXES);
+            *axis = (strata__axis)(i % STRATA__AXES);
+            return true;
+        }
+    }
+    return false;
+}

@@ -33,6 +33,10 @@ void strata__collective_check(strata_context *ctx, strata__collective what, stra
 /* Returns what strata__collective_end() wants back. Local. */
 const char *strata__collective_begin(strata_context *ctx, strata__collective what,
                                      strata__axis axis);
+/* What a name of these stands for; false: another name. Local. */
+bool strata__collective_find(const char *name, strata__collective *what, strata__axis *axis);
+const char *strata__collective_name(strata__collective what, strata__axis axis);
+
 static inline void strata__collective_end(strata_context *ctx, const char *outer)
 {
     strata__end(&ctx->activity, STRATA__COLLECTIVE, outer);

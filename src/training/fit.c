@@ -14,6 +14,7 @@
 #include "training/hooks.h"
 #include "training/loop.h"
 #include "training/metric_sums.h"
+#include "training/profile.h"
 #include "training/progress.h"
 #include "training/signals.h"
 
@@ -352,6 +353,16 @@ static strata_status run(fitting *f)
     return strata__agree(trainer->model->ctx);
 }
 
+static strata_status run_profiled(fitting *f)
+{
+    strata__profile *profile;
+    STRATA_TRY(strata__profile_begin(f->trainer->model, &profile));
+    strata_status status = run(f);
+    strata__progress_stop(&f->progress);
+    strata__profile_end(profile, status != STRATA_OK && status != STRATA_RESTART);
+    return status;
+}
+
 const strata_history *strata_fit_from(strata_model *model, strata_dataset *data,
                                       const strata_fit_options *options)
 {
@@ -361,7 +372,7 @@ const strata_history *strata_fit_from(strata_model *model, strata_dataset *data,
     fitting f = {.trainer = trainer, .options = options};
     strata_status status = prepare(&f, data);
     if (status == STRATA_OK)
-        status = run(&f);
+        status = run_profiled(&f);
     strata__progress_stop(&f.progress);
     strata__feed_free(f.feed);
     strata__feed_free(f.validation_feed);

@@ -2,8 +2,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "training/plan.h"
 
-#include <strata/layers/core.h>
-
 #include "base/memory.h"
 #include "training/rehearsal.h"
 
@@ -40,9 +38,9 @@ static strata_status add_variables(strata__plan *plan, const strata__optimizer *
     strata_context *ctx = plan->ctx;
     strata__list met = {0};
     for (int i = 0; i < plan->row_count - 1 && ctx->status == STRATA_OK; i++) {
-        int first = met.count, count = strata_layer_weights(plan->rows[i].layer, NULL, 0);
+        int first = met.count, count = strata_layer_weights(plan->owners.layers[i], NULL, 0);
         strata_variable **weights = strata__alloc(ctx, (size_t)count * sizeof *weights);
-        for (int v = 0; weights && v < strata_layer_weights(plan->rows[i].layer, weights, count);
+        for (int v = 0; weights && v < strata_layer_weights(plan->owners.layers[i], weights, count);
              v++) {
             bool known = false;
             for (int m = 0; m < first && !known; m++)
@@ -79,26 +77,20 @@ static strata_status rehearse(strata__plan *plan, strata__trainer *trainer, stra
     return status;
 }
 
-/* Inputs cost nothing. */
-static strata_status make_rows(strata__plan *plan, const strata_model *model)
+static strata_status make_rows(strata__plan *plan, strata_model *model)
 {
-    plan->rows = strata__calloc(plan->ctx, (size_t)model->layers.count + 1, sizeof *plan->rows);
-    if (!plan->rows)
-        return STRATA_NO_MEMORY;
-    for (int i = 0; i < model->layers.count; i++) {
-        strata_layer *layer = model->layers.items[i];
-        if (layer->class != &strata_input_layer_class)
-            plan->rows[plan->row_count++].layer = layer;
-    }
-    plan->row_count++;
-    return STRATA_OK;
+    STRATA_TRY(strata__owners_find(model, &plan->owners));
+    plan->row_count = plan->owners.layer_count + 1;
+    plan->rows = strata__calloc(plan->ctx, (size_t)plan->row_count, sizeof *plan->rows);
+    return plan->ctx->status;
 }
 
 strata_status strata__plan_make(strata__trainer *trainer, strata_dataset *data, int64_t batch_size,
                                 strata__plan *plan)
 {
     strata_context *ctx = trainer->model->ctx;
-    *plan = (strata__plan){.ctx = ctx, .model = trainer->model->layer->name, .batch = batch_size};
+    *plan = (strata__plan){
+        .ctx = ctx, .owners.ctx = ctx, .model = trainer->model->layer->name, .batch = batch_size};
     if (trainer->hooks)
         return strata__fail(ctx, STRATA_INVALID,
                             "a plan of model '%s' is asked for during fit; make it before",
@@ -114,7 +106,7 @@ strata_status strata__plan_make(strata__trainer *trainer, strata_dataset *data, 
 void strata__plan_free(strata__plan *plan)
 {
     strata__free(plan->ctx, plan->rows);
-    plan->rows = NULL;
+    strata__owners_free(&plan->owners);
 }
 
 strata__traffic strata__plan_total(const strata__plan *plan, strata__axis axis)

@@ -6,6 +6,7 @@
 #include <strata/plan.h>
 
 #include "mesh/traffic.h"
+#include "training/owners.h"
 #include "training/trainer.h"
 
 /*
@@ -28,7 +29,8 @@ typedef struct strata__plan {
     strata_context *ctx;
     const char *model;
     int64_t batch;
-    int row_count;
+    strata__owners owners;
+    int row_count; /* one for each of the owners' layers, then losses and what else is no layer's */
     strata__plan_row *rows;
     int64_t peak; /* most bytes of activations, their gradients and scratch at the same time */
 } strata__plan;

@@ -165,13 +165,15 @@ static void add_heading(const strata__plan *plan, strata__table *table, const co
     strata__table_rule(table);
 }
 
-static void add_layer(const strata__plan *plan, const strata__plan_row *row, strata__table *table)
+static void add_layer(const strata__plan *plan, int index, strata__table *table)
 {
+    strata_layer *layer = plan->owners.layers[index];
+    const strata__plan_row *row = &plan->rows[index];
     char weights[CELL], output[CELL];
-    weights_text(plan->ctx, row->layer, weights);
+    weights_text(plan->ctx, layer, weights);
     output_text(plan, row, output);
-    strata__table_cell(table, "%s", row->layer->name);
-    strata__table_cell(table, "%s", row->layer->class->name);
+    strata__table_cell(table, "%s", layer->name);
+    strata__table_cell(table, "%s", layer->class->name);
     strata__table_cell(table, "%s", weights);
     strata__table_cell(table, "%s", output);
     strata__table_cell(table, "%s", engine_text(row));
@@ -193,7 +195,7 @@ static void print(const strata__plan *plan, const int64_t *numbers, FILE *stream
     char peak[32];
     add_heading(plan, &table, &c);
     for (int i = 0; i < plan->row_count - 1; i++) {
-        add_layer(plan, &plan->rows[i], &table);
+        add_layer(plan, i, &table);
         add_numbers(&table, &c, numbers + i * NUMBERS);
     }
     add_words(&table, "(losses)");

@@ -7,67 +7,15 @@
 #include "base/memory.h"
 #include "training/step.h"
 
-/* Names of layers are told apart by their addresses: each layer owns its own. */
-typedef struct owner {
-    const char *name;
-    int row;
-} owner;
-
 enum { DEEPEST = 64 };
 
 typedef struct rehearsal {
     strata__plan *plan;
-    int owner_count;
-    owner *owners;
     int depth, row_at[DEEPEST]; /* rows of the nested layers at work */
     bool forward;
     strata__traffic seen[STRATA__AXES]; /* counters when they were last looked at */
     int64_t live, products[STRATA__MATMUL_ENGINES];
 } rehearsal;
-
-/* --- whose work it is --- */
-
-typedef struct claim {
-    rehearsal *r;
-    int row;
-} claim;
-
-static void count_layer(void *user, strata_layer *layer)
-{
-    (void)layer;
-    ++*(int *)user;
-}
-
-static void claim_layer(void *user, strata_layer *layer)
-{
-    claim *c = user;
-    c->r->owners[c->r->owner_count++] = (owner){layer->name, c->row};
-}
-
-/* Layers within a layer of the model belong to its row. */
-static strata_status find_owners(rehearsal *r)
-{
-    const strata__plan *plan = r->plan;
-    int count = 0;
-    for (int i = 0; i < plan->row_count - 1; i++)
-        strata__layer_walk(plan->rows[i].layer, count_layer, &count);
-    r->owners = strata__alloc(plan->ctx, (size_t)count * sizeof *r->owners);
-    if (!r->owners)
-        return STRATA_NO_MEMORY;
-    for (int i = 0; i < plan->row_count - 1; i++)
-        strata__layer_walk(plan->rows[i].layer, claim_layer, &(claim){r, i});
-    return STRATA_OK;
-}
-
-/* The row of a layer; `otherwise` for the model itself, and where there is none. */
-static int row_of(const rehearsal *r, const char *name, int otherwise)
-{
-    for (int i = 0; name && i < r->owner_count; i++) {
-        if (r->owners[i].name == name)
-            return r->owners[i].row;
-    }
-    return otherwise;
-}
 
 static int present_row(const rehearsal *r)
 {
@@ -102,7 +50,7 @@ static void note_outputs(rehearsal *r)
 {
     const strata__tape *tape = r->plan->ctx->tape;
     for (const strata__node *node = tape->last; node; node = node->previous) {
-        int index = row_of(r, node->layer, -1);
+        int index = strata__owner_of(&r->plan->owners, node->layer, -1);
         if (index < 0 || r->plan->rows[index].recorded)
             continue;
         strata__plan_row *row = &r->plan->rows[index];
@@ -121,7 +69,7 @@ static void observe(void *user, strata__doing kind, const char *name, bool begin
         if (begins && strcmp(name, "backward") == 0)
             note_outputs(r);
     } else if (kind == STRATA__LAYER && begins) {
-        int row = row_of(r, name, present_row(r));
+        int row = strata__owner_of(&r->plan->owners, name, present_row(r));
         if (r->depth++ < DEEPEST)
             r->row_at[r->depth - 1] = row;
     } else if (kind == STRATA__LAYER) {
@@ -145,6 +93,12 @@ typedef struct keepsake {
 static size_t size_of(const strata_variable *variable)
 {
     return (size_t)variable->count * strata_dtype_size(variable->dtype);
+}
+
+static void count_layer(void *user, strata_layer *layer)
+{
+    (void)layer;
+    ++*(int *)user;
 }
 
 static void keep_draws(void *user, strata_layer *layer)
@@ -229,7 +183,6 @@ strata_status strata__rehearse(strata__plan *plan, strata__trainer *trainer,
     rehearsal r = {.plan = plan};
     keepsake k = {.ctx = ctx, .layer = trainer->model->layer};
     keep(&k);
-    find_owners(&r);
     strata_status status = strata__agree(ctx);
     if (status == STRATA_OK) {
         bool checks = ctx->numerics.checks;
@@ -241,6 +194,5 @@ strata_status strata__rehearse(strata__plan *plan, strata__trainer *trainer,
         status = strata__agree(ctx);
     }
     keepsake_free(&k);
-    strata__free(ctx, r.owners);
     return status;
 }

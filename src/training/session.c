@@ -78,6 +78,10 @@ strata_options strata_options_from(int *argc, char ***argv)
             options.signals = value;
         else if ((value = option_value("max-time", *argc, *argv, i, &words)))
             options.max_time = value;
+        else if (strcmp((*argv)[i], "--profile") == 0)
+            options.profile = "1";
+        else if (strncmp((*argv)[i], "--profile=", strlen("--profile=")) == 0)
+            options.profile = (*argv)[i] + strlen("--profile=");
         else if (strcmp((*argv)[i], "--plan") == 0)
             options.plan = true;
         else
@@ -155,6 +159,18 @@ static void read_engines(strata_context *ctx)
         ctx, "STRATA_MATMUL", 3, (const char *const[]){"auto", "summa", "pblas"});
 }
 
+/* What a fit is to tell about itself, and what a node may hold. */
+static void read_reports(strata_context *ctx, const strata_options *options)
+{
+    const char *profile = text_option(options->profile, "STRATA_PROFILE");
+    ctx->plans = switch_option(ctx, options->plan, "STRATA_PLAN");
+    ctx->node_memory = number_option(ctx, 0, NULL, "STRATA_NODE_MEMORY", 0);
+    if (!profile || strcmp(profile, "0") == 0)
+        return;
+    ctx->profiling = strcmp(profile, "1") == 0 ? STRATA__PROFILE_TABLE : STRATA__PROFILE_TRACE;
+    ctx->profile_file = strata__strdup(ctx, profile);
+}
+
 static void read_policy(strata_context *ctx, const char *given)
 {
     const char *name = text_option(given, "STRATA_DTYPE_POLICY");
@@ -175,9 +191,10 @@ static void share_settings(strata_context *ctx, int64_t *watchdog)
         strata__precision policy;
         int64_t check_replicas, watchdog, node_memory;
         bool check_numerics, plans;
-    } settings = {ctx->seed,           ctx->gemm, ctx->matmul,      ctx->policy,
-                  ctx->check_replicas, *watchdog, ctx->node_memory, ctx->numerics.checks,
-                  ctx->plans};
+        strata__profiling profiling;
+    } settings = {ctx->seed,           ctx->gemm,     ctx->matmul,      ctx->policy,
+                  ctx->check_replicas, *watchdog,     ctx->node_memory, ctx->numerics.checks,
+                  ctx->plans,          ctx->profiling};
     strata__broadcast(ctx, STRATA__WORLD, 0, &settings, sizeof settings);
     ctx->seed = settings.seed;
     ctx->gemm = settings.gemm;
@@ -186,6 +203,7 @@ static void share_settings(strata_context *ctx, int64_t *watchdog)
     ctx->check_replicas = settings.check_replicas;
     ctx->node_memory = settings.node_memory;
     ctx->plans = settings.plans;
+    ctx->profiling = settings.profiling;
     *watchdog = settings.watchdog;
     ctx->numerics.checks = settings.check_numerics;
     strata__agree(ctx);
@@ -205,8 +223,7 @@ strata_context *strata_init(MPI_Comm comm, strata_options options)
         number_option(ctx, options.check_replicas, "--check-replicas", "STRATA_CHECK_REPLICAS", 0);
     read_engines(ctx);
     read_policy(ctx, options.dtype_policy);
-    ctx->node_memory = number_option(ctx, 0, NULL, "STRATA_NODE_MEMORY", 0);
-    ctx->plans = switch_option(ctx, options.plan, "STRATA_PLAN");
+    read_reports(ctx, &options);
     int64_t verbosity = number_option(ctx, options.verbosity, "--verbosity", "STRATA_VERBOSITY", 2);
     ctx->verbosity = verbosity > 0 ? (int)verbosity - 1 : 1;
     int64_t watchdog = read_watchdog(ctx, options.watchdog);
@@ -256,6 +273,8 @@ void strata__session_close(strata_context *ctx)
     strata__functions_free(ctx);
     strata__datasets_free(ctx);
     strata__mesh_free(ctx);
+    strata__free(ctx, ctx->profile_file);
+    ctx->profile_file = NULL;
 }
 
 int strata_finish(strata_context **handle)
