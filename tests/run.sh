@@ -16,9 +16,9 @@ export MPIRUN="${MPIRUN:-mpirun}"
 deadline=${STRATA_TEST_TIMEOUT:-120}
 
 # More ranks than cores, several programs at a time, one thread a rank; the shared-file-pointer plugin "sm" can hang on
-# what a killed program left behind.
+# what a killed program left behind; and of MPI's own files OMPIO loses failed writes.
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
-export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_sharedfp=^sm
+export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_sharedfp=^sm OMPI_MCA_io=^ompio
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 if [ "$(id -u)" = 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
