@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <strata/context.h>
 
@@ -277,6 +278,17 @@ void strata__session_close(strata_context *ctx)
     ctx->profile_file = NULL;
 }
 
+/*
+ * Launchers end a job when the first process returns something else than 0, and those that are
+ * still on their way out then spoil the exit code of the whole (srun -K makes 143 of it). So rank
+ * 0, which has 75 to return, is the last to leave.
+ */
+static void let_others_leave(int rank)
+{
+    if (rank == 0)
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+}
+
 int strata_finish(strata_context **handle)
 {
     strata_context *ctx = handle ? *handle : NULL;
@@ -295,6 +307,8 @@ int strata_finish(strata_context **handle)
         fprintf(stderr, "strata: %lld blocks of memory were not given back\n", (long long)left);
     if (owns_mpi)
         strata__mpi_stop();
+    if (owns_mpi && restart)
+        let_others_leave(rank);
     return code;
 }
 
