@@ -10,8 +10,9 @@ typedef struct strata__record {
     uint64_t heartbeat;     /* ticks of the rank's watchdog; 0: nothing was heard of it yet */
     uint64_t changes, step; /* of its activity */
     int32_t rank;
-    /* 'R' from the rank itself, 'E' when it ends the job; from a neighbour on its machine, when the rank is silent, the state
-     * of the process in /proc: 'T' stopped, 't' held by a debugger, 'Z' or 'X' dead. */
+    /* 'R' from the rank itself, 't' when a debugger holds it, 'E' when it ends the job; from a
+     * neighbour on its machine, when the rank is silent, the state of the process in /proc: 'T'
+     * stopped, 't' held by a debugger, 'Z' or 'X' dead. */
     char state;
     char unused[3];
     char phase[16], layer[40], collective[40]; /* "": nothing of that kind; cut where too long */

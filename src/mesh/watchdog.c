@@ -192,11 +192,18 @@ static bool wait_tick(watchdog *w)
     return true;
 }
 
+/* A debugger may hold the thread that computes and let this one run. */
+static char own_state(const watchdog *w)
+{
+    bool stands = w->clock - w->views[w->peers.rank].moved > 2 * w->tick;
+    return stands && strata__process_state(&w->peers, w->peers.rank) == 't' ? 't' : 'R';
+}
+
 static void *watch(void *argument)
 {
     watchdog *w = argument;
     while (wait_tick(w)) {
-        publish(w, 'R');
+        publish(w, own_state(w));
         judge(w, look_at_all(w));
     }
     return NULL;
@@ -282,7 +289,8 @@ strata_status strata__watchdog_start(strata_context *ctx, int64_t seconds)
         return ctx->status;
     }
     set_times(w, seconds);
-    /* Whoever stands still from now on has been heard: the second time the whole island is shown. */
+    /* Whoever stands still from now on has been heard: the second time the whole island is shown.
+     */
     publish(w, 'R');
     strata__barrier(ctx, STRATA__WORLD);
     publish(w, 'R');

@@ -3,8 +3,11 @@
 # SPDX-License-Identifier: Apache-2.0
 set -u
 . "$srcdir/tests/tap.sh"
-
 . "$srcdir/tests/apps/trouble.sh"
+
+# Two seconds, which a busy machine may need for something else: jobs that go on get more.
+patient=--watchdog=60
+hasty=--watchdog=2
 
 # row RANKS PATTERN: the last table has this row
 row() {
@@ -19,9 +22,10 @@ stalled() {
     [ "$code" = 79 ] || wrong="exit code $code instead of 79"
     [ "$(grep -c "the watchdog ends the job with exit code 79" "$said/errors")" = 1 ] ||
         wrong="$wrong; not one rank has ended the job"
-    [ "$(grep -c "warning: the job ends in 1 s" "$said/errors")" = 1 ] || wrong="$wrong; not one warning"
-    # the second table is the one of the end
-    awk '/no rank has made progress/ { tables++ } tables == 2' "$said/errors" > "$said/table"
+    grep -q "warning: the job ends in [01] s" "$said/errors" || wrong="$wrong; no warning"
+    # the last table is the one of the end
+    awk '/no rank has made progress/ { table = "" } { table = table $0 "\n" } END { printf "%s", table }' \
+        "$said/errors" > "$said/table"
     grep -Eq "^strata: waited for: $waited" "$said/table" || wrong="$wrong; nobody waits for '$waited'"
     while [ $# -gt 0 ]; do
         wrong="$wrong$(row "$1" "$2")"
@@ -33,11 +37,24 @@ $(cat "$said/errors")"
     verdict "$name" "$wrong"
 }
 
-trouble_options=--watchdog=2
+# undisturbed NAME: the last run has gone on to its end, without a word
+undisturbed() {
+    verdict "$1" "$([ "$code" = 0 ] && [ ! -s "$said/errors" ] || { echo "exit code $code"; cat "$said/errors"; })"
+}
 
+trouble_options=$patient
 run 3 true 0 data 1
-verdict "a job that goes on is left alone" "$([ "$code" = 0 ] && [ ! -s "$said/errors" ] ||
-    { echo "exit code $code"; cat "$said/errors"; })"
+undisturbed "a job that goes on"
+trouble_options=$hasty
+run 3 held 1 update 3
+if grep -q "no debugger may hold" "$said/errors"; then
+    skipped "a job that a debugger holds" "ptrace is not allowed here"
+else
+    undisturbed "a job that a debugger holds"
+fi
+suspend='pids=$(sed -n "s/^pid //p" '$said/output'); kill -STOP $pids; sleep 4; kill -CONT $pids'
+run 3 "$suspend" 1 update 3
+undisturbed "a job that is suspended as a whole"
 
 run 3 stop 1 backward 3
 stalled "a stopped rank" "rank 1 \\(stopped by a signal\\)$" \
@@ -52,9 +69,10 @@ stalled "a rank that stays away from a collective" "rank 2 \\(in no collective\\
 
 STRATA_NODE_RANKS=1
 export STRATA_NODE_RANKS
+trouble_options=$patient
 run 3 true 0 data 1
-verdict "a job on several nodes is left alone" "$([ "$code" = 0 ] && [ ! -s "$said/errors" ] ||
-    { echo "exit code $code"; cat "$said/errors"; })"
+undisturbed "a job on several nodes"
+trouble_options=$hasty
 run 3 away 1 update 3
 stalled "a rank that stays away on another node" "rank 1 \\(in no collective\\)" 1 "update +- +-$"
 run 3 stop 1 update 3

@@ -5,23 +5,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <strata.h>
 
 #include "base/context.h"
 
-static const char usage[] =
-    "Usage: trouble kill|stop|away|COMMAND RANK PHASE TIME CHECKPOINT [--mesh=…] [--watchdog=…]\n"
-    "       trouble resume CHECKPOINT\n"
-    "The rank dies, stops, stays away for ever or runs the command when it enters the phase for "
-    "the "
-    "TIME-th time.\n";
+static const char usage[] = "Usage: trouble kill|stop|away|held|COMMAND RANK PHASE TIME CHECKPOINT "
+                            "[--mesh=…] [--watchdog=…]\n"
+                            "       trouble resume CHECKPOINT\n"
+                            "When the rank enters the phase for the TIME-th time it dies, stops, "
+                            "stays away for ever, is held\n"
+                            "by a debugger, or runs the command.\n";
 
 typedef struct trouble {
     const char *action, *phase;
     int times; /* until it happens */
 } trouble;
+
+/* As a debugger does: a child holds this process for four seconds. */
+static void hold_for_a_while(void)
+{
+    pid_t parent = getpid(), child;
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+    child = fork();
+    if (child == 0) {
+        int status;
+        bool held =
+            ptrace(PTRACE_ATTACH, parent, NULL, NULL) == 0 && waitpid(parent, &status, 0) == parent;
+        sleep(4);
+        _exit(held && ptrace(PTRACE_DETACH, parent, NULL, NULL) == 0 ? 0 : 1);
+    }
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || status != 0)
+        fputs("no debugger may hold this process\n", stderr);
+}
 
 static void meet_trouble(void *user, strata__doing kind, const char *name, bool begins)
 {
@@ -34,6 +55,8 @@ static void meet_trouble(void *user, strata__doing kind, const char *name, bool 
         raise(SIGSTOP);
     else if (strcmp(t->action, "away") == 0)
         pause();
+    else if (strcmp(t->action, "held") == 0)
+        hold_for_a_while();
     else if (system(t->action) != 0)
         fprintf(stderr, "'%s' failed\n", t->action);
 }
