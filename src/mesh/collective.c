@@ -30,10 +30,12 @@ static const char *const names[STRATA__COLLECTIVES][STRATA__AXES] = {
 void strata__collective_check(strata_context *ctx, strata__collective what, strata__axis axis,
                               int64_t count, strata_dtype dtype)
 {
-    strata__check(ctx, axis,
-                  &(strata__signature){.operation = names[what][axis],
-                                       .shape = {.dims = {count}, .rank = 1},
-                                       .dtype = dtype});
+    if (!ctx->mesh->checked)
+        return;
+    strata__checked_compare(ctx, axis,
+                            &(strata__signature){.operation = names[what][axis],
+                                                 .shape = {.dims = {count}, .rank = 1},
+                                                 .dtype = dtype});
 }
 
 const char *strata__collective_begin(strata_context *ctx, strata__collective what,

@@ -5,12 +5,6 @@
 #include "base/memory.h"
 #include "state/elements.h"
 
-bool strata__variable_varies(const strata_variable *variable)
-{
-    return variable->synchronization == STRATA_SYNCHRONIZATION_ON_READ &&
-           strata__variable_replicas(variable) > 1;
-}
-
 bool strata__variable_joins(const strata_variable *variable)
 {
     return variable->synchronization != STRATA_SYNCHRONIZATION_ON_READ && !variable->updating &&

@@ -5,9 +5,6 @@
 
 #include "state/variable.h"
 
-/* Several replicas, each with a value of its own (ON_READ). Local. */
-bool strata__variable_varies(const strata_variable *variable);
-
 /* Whether replica operations bring the passed values together before they change the copies:
  * several replicas with equal copies (ON_WRITE), and not inside strata_cross_update(). Local. */
 bool strata__variable_joins(const strata_variable *variable);

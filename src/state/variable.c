@@ -51,6 +51,12 @@ int strata__variable_replicas(const strata_variable *variable)
     return variable->ctx->mesh->groups[variable->replicas].size;
 }
 
+bool strata__variable_varies(const strata_variable *variable)
+{
+    return variable->synchronization == STRATA_SYNCHRONIZATION_ON_READ &&
+           strata__variable_replicas(variable) > 1;
+}
+
 /* --- placement --- */
 
 static void choose_placement(strata_variable *variable, strata__placement wanted)

@@ -80,6 +80,9 @@ void strata__variable_block(const strata_variable *variable, int64_t first[2], i
 /* Groups of which each holds one copy. Local. */
 int strata__variable_replicas(const strata_variable *variable);
 
+/* Several replicas, each with a value of its own (ON_READ). Local. */
+bool strata__variable_varies(const strata_variable *variable);
+
 /* Whole array from the pieces of the grid, on all its ranks; and the own piece out of one.
  * Collective on the grid / Local. */
 strata_status strata__variable_collect(const strata_variable *variable, const void *piece,

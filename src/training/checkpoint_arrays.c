@@ -113,13 +113,6 @@ static void add_piece(strata__checkpoint_arrays *arrays, const strata_variable *
     add_shard(arrays, &shard);
 }
 
-static bool differs_by_replica(const strata_variable *variable)
-{
-    return variable->synchronization == STRATA_SYNCHRONIZATION_ON_READ &&
-           strata__variable_replicas(variable) > 1;
-}
-
-/* Rank 0 writes the aggregate, which strata__checkpoint_arrays_seal() forms. */
 static strata_status add_whole(strata__checkpoint_arrays *arrays, strata_variable *variable,
                                void *piece)
 {
@@ -174,7 +167,7 @@ static strata_status add_value(strata__checkpoint_arrays *arrays, const values *
 {
     strata_variable *variable = v->variables[index];
     STRATA_TRY(add_entry(arrays, v->group, variable->path, variable->dtype, variable->shape));
-    if (differs_by_replica(variable))
+    if (strata__variable_varies(variable))
         return add_whole(arrays, variable, v->pieces ? v->pieces[index] : NULL);
     add_piece(arrays, variable, piece_of(v, index));
     return arrays->ctx->status;
@@ -186,7 +179,7 @@ static strata_status add_values(strata__checkpoint_arrays *arrays, const values 
     for (int i = 0; i < v->count; i++)
         STRATA_TRY(add_value(arrays, v, i));
     for (int i = 0; i < v->count && replicas; i++) {
-        if (differs_by_replica(v->variables[i]))
+        if (strata__variable_varies(v->variables[i]))
             STRATA_TRY(add_replicas(arrays, v->replicas, v->variables[i], piece_of(v, i)));
     }
     return STRATA_OK;

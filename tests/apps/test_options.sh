@@ -61,6 +61,8 @@ refused "a mesh of another size" 1 "needs 3 ranks, but there are 2" train "$mode
 refused "a mesh with an unknown axis" 1 "did you mean 'cols'" train "$model" --x x --y y --mesh data=1,col=2
 refused "a mesh without a value" 1 "'--mesh' needs a value" train "$model" --x x --y y --mesh
 refused "a seed that is none" 1 "'--seed' takes a whole number" train "$model" --x x --y y --seed=lucky
+refused "replicas compared now and then" 1 "'--check-replicas' takes a whole number" train "$model" --x x --y y \
+    --check-replicas=often
 
 refused "an unknown optimizer" 1 "did you mean 'Adam'" train "$model" --x x --y y --optimizer adma --output o.keras
 refused "an unknown argument of an optimizer" 1 "momentum" train "$model" --x x --y y --optimizer "SGD(momentun=0.9)" --output o.keras

@@ -25,6 +25,7 @@ verdict "a line an epoch and the file's name" "$(grep -c "loss: " "$said/output"
 accepted "train into a file" "" train "$model" --x x --y y --output trained.keras
 verdict "no bar is drawn into a file" "$(tr -d '\r\033' < "$said/output" | cmp -s - "$said/output" &&
     grep -q "^8/8 - " "$said/output" || cat -v "$said/output")"
+accepted "train with replicas compared" "" train "$model" --x x --y y --output trained.keras --check-replicas 2
 accepted "train what was trained, with other words" "" train trained.keras --x=x --y=y --metrics \
     "mse,TopKCategoricalAccuracy(k=1, name='a,b')" --validation-split=0.2 --verbose=2 --mesh=cols=2 --seed=3
 verdict "the metrics are those of the option" "$(grep -q "a,b: .* mse: .* val_loss: " "$said/output" || cat "$said/output")"
