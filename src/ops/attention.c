@@ -51,10 +51,16 @@ static bool same_sequences(const strata_tensor *a, const strata_tensor *b)
     if (a->shape.rank < 3 || a->shape.rank != b->shape.rank)
         return false;
     for (int i = 0; i < a->shape.rank - 2; i++) {
-        if (a->shape.dims[i] != b->shape.dims[i])
+        int64_t one = a->shape.dims[i], other = b->shape.dims[i];
+        if (one != other && one != STRATA_NONE && other != STRATA_NONE)
             return false;
     }
     return true;
+}
+
+static bool is_symbolic(const strata_tensor *q, const strata_tensor *k, const strata_tensor *v)
+{
+    return q->symbolic || k->symbolic || v->symbolic;
 }
 
 static bool operands_fit(const strata_tensor *q, const strata_tensor *k, const strata_tensor *v,
@@ -66,7 +72,7 @@ static bool operands_fit(const strata_tensor *q, const strata_tensor *k, const s
            features(q) / o->heads == features(k) / o->groups;
 }
 
-/* Of the shapes as they are in a plain Attention, of one head, messages do not speak of heads. */
+/* Of one head, as in Attention, messages do not speak. */
 static bool check(const char *who, const strata_tensor *q, const strata_tensor *k,
                   const strata_tensor *v, const strata__attention *o)
 {
@@ -83,11 +89,12 @@ static bool check(const char *who, const strata_tensor *q, const strata_tensor *
                      who, strata__shape_text(&q->shape, text[0]),
                      strata__shape_text(&k->shape, text[1]), strata__shape_text(&v->shape, text[2]),
                      heads);
-    else if (k->layout.batch != q->layout.batch || v->layout.batch != q->layout.batch)
+    else if (!is_symbolic(q, k, v) &&
+             (k->layout.batch != q->layout.batch || v->layout.batch != q->layout.batch))
         strata__fail(q->ctx, STRATA_INVALID,
                      "%s: query, key and value must all be batches, or all be whole on each rank",
                      who);
-    return q->ctx->status == STRATA_OK;
+    return q->ctx->status == STRATA_OK && strata__attention_masks_fit(who, q, k, o);
 }
 
 /* --- the heads --- */
@@ -272,33 +279,34 @@ static void gradient(strata_context *ctx, strata__node *node)
 
 /* --- the operation --- */
 
-static strata_tensor *make(const strata_tensor *q, const strata_shape *shape, bool split)
+static strata_tensor *make(const strata_tensor *q, const strata_shape *shape, bool symbolic,
+                           bool split)
 {
     strata__layout layout = {.batch = q->layout.batch, .split = split};
-    if (q->symbolic)
+    if (symbolic)
         return strata__tensor_symbolic(q->ctx, STRATA_FLOAT32, shape, layout);
     return strata__tensor_new(q->ctx, STRATA_FLOAT32, shape, layout);
 }
 
 /* (B, …, T, N·V) */
 static strata_tensor *result_for(const strata_tensor *q, const strata_tensor *v,
-                                 const strata__attention *o)
+                                 const strata__attention *o, bool symbolic)
 {
     strata_shape shape = q->shape;
     shape.dims[shape.rank - 1] = o->heads * (features(v) / o->groups);
-    return make(q, &shape, q->layout.split);
+    return make(q, &shape, symbolic, q->layout.split);
 }
 
 /* (B, …, N, T, S) */
 static strata_tensor *scores_for(const strata_tensor *q, const strata_tensor *k,
-                                 const strata__attention *o)
+                                 const strata__attention *o, bool symbolic)
 {
     strata_shape shape = q->shape;
     int last = shape.rank++;
     shape.dims[last - 2] = o->heads;
     shape.dims[last - 1] = positions(q);
     shape.dims[last] = positions(k);
-    return make(q, &shape, false);
+    return make(q, &shape, symbolic, false);
 }
 
 /* Features gathered where they must be. Outside of split features everything is whole. */
@@ -378,14 +386,14 @@ static bool add_rows(strata_context *ctx, saved *s)
     return rows != NULL;
 }
 
-static strata_tensor *compute(const char *who, strata_tensor *const *operands,
-                              const strata__attention *o, strata_tensor *y, strata_tensor *scores)
+static strata_tensor *compute(strata_tensor *const *operands, const strata__attention *o,
+                              strata_tensor *y, strata_tensor *scores)
 {
     strata_tensor *q = operands[Q], *k = operands[K], *v = operands[V];
     strata_tensor *inputs[INPUTS] = {q, k, v, o->additive ? weights_for(q, o) : NULL};
     saved s = plan(q, k, v, y, inputs[WEIGHTS], o);
-    if ((o->additive && !inputs[WEIGHTS]) ||
-        !strata__attention_masks_make(who, q, k, o, &s.masks) || !add_rows(q->ctx, &s))
+    if ((o->additive && !inputs[WEIGHTS]) || !strata__attention_masks_make(q, k, o, &s.masks) ||
+        !add_rows(q->ctx, &s))
         return NULL;
     memcpy(inputs + MASKS, s.masks.tensors, sizeof s.masks.tensors);
     s.scores = scores != NULL;
@@ -410,12 +418,13 @@ strata_tensor *strata__attend(const char *who, strata_tensor *q, strata_tensor *
 {
     if (!q || !k || !v || !check(who, q, k, v, o))
         return NULL;
-    if (!q->symbolic)
+    bool symbolic = is_symbolic(q, k, v);
+    if (!symbolic)
         arrange(&q, &k, &v, o, scores != NULL);
-    strata_tensor *y = q && k && v ? result_for(q, v, o) : NULL;
+    strata_tensor *y = q && k && v ? result_for(q, v, o, symbolic) : NULL;
     if (y && scores)
-        *scores = scores_for(q, k, o);
-    if (!y || (scores && !*scores) || y->symbolic)
+        *scores = scores_for(q, k, o, symbolic);
+    if (!y || (scores && !*scores) || symbolic)
         return y;
-    return compute(who, (strata_tensor *[]){q, k, v}, o, y, scores ? *scores : NULL);
+    return compute((strata_tensor *[]){q, k, v}, o, y, scores ? *scores : NULL);
 }

@@ -38,10 +38,10 @@ typedef struct strata__attention {
 /*
  * q (B, …, T, N·H), k (B, …, S, M·H), v (B, …, S, M·V) → (B, …, T, N·V). Features may be split over
  * cols: where each piece of q is so many whole heads the result is split too, and k and v are
- * gathered unless their pieces are the groups of these heads; else all are gathered. scores: not
- * NULL: receives the softmax, (B, …, N, T, S), differentiable; it is formed then, and features are
- * gathered. Products are float32 whatever the precision. Collective on cols where features are
- * split, on the batch axis where a mask is a batch of one, else Local.
+ * gathered unless their pieces are the groups of these heads. Else, and for additive scores, all
+ * are gathered. scores: not NULL: receives the softmax, (B, …, N, T, S), differentiable; it is
+ * formed then, and features are gathered. Products are float32 whatever the precision. Collective
+ * on cols where features are split, on the batch axis where a mask is a batch of one, else Local.
  */
 strata_tensor *strata__attend(const char *who, strata_tensor *q, strata_tensor *k, strata_tensor *v,
                               const strata__attention *options, strata_tensor **scores);

@@ -27,6 +27,12 @@ static strata_shape shape_wanted(const strata_tensor *q, const wanted *w)
     return shape;
 }
 
+/* Sizes that are not known yet fit. */
+static bool repeats_to(int64_t size, int64_t wanted)
+{
+    return size == wanted || size == 1 || size == STRATA_NONE || wanted == STRATA_NONE;
+}
+
 static bool fits(const char *who, const strata_tensor *q, const strata_tensor *mask,
                  const wanted *w)
 {
@@ -34,7 +40,7 @@ static bool fits(const char *who, const strata_tensor *q, const strata_tensor *m
     strata_shape shape = shape_wanted(q, w);
     bool good = mask->shape.rank == shape.rank && mask->dtype == STRATA_BOOL;
     for (int i = 0; good && i < shape.rank; i++)
-        good = mask->shape.dims[i] == shape.dims[i] || mask->shape.dims[i] == 1;
+        good = repeats_to(mask->shape.dims[i], shape.dims[i]);
     if (!good)
         strata__fail(q->ctx, STRATA_INVALID,
                      "%s: %s is %s of shape %s, it must be bool of shape %s or 1 along some axes",
@@ -79,48 +85,69 @@ static view view_of(const strata_tensor *q, const strata_tensor *mask)
     return v;
 }
 
-/* Adds the mask if there is one; its last axes are those of `w`: (T), (S) or (N, T, S). */
-static bool add(const char *who, const strata_tensor *q, strata_tensor *mask, const wanted *w,
-                bool queries, strata__attention_masks *masks)
+/* All masks of a call: (N, T, S), (T), (S), (S). */
+typedef struct given {
+    strata_tensor *mask;
+    wanted wanted;
+    bool queries;
+} given;
+
+static void list_masks(const strata_tensor *q, const strata_tensor *k, const strata__attention *o,
+                       given list[STRATA__ATTENTION_MASKS])
 {
-    if (!mask)
-        return true;
-    if (!fits(who, q, mask, w))
-        return false;
-    mask = strata__whole(mask);
+    int64_t t = q->shape.dims[q->shape.rank - 2], s = k->shape.dims[k->shape.rank - 2];
+    list[0] = (given){o->mask, {"attention_mask", 3, {o->heads, t, s}}, false};
+    list[1] = (given){o->query_mask, {"query_mask", 1, {t}}, true};
+    list[2] = (given){o->key_mask, {"key_mask", 1, {s}}, false};
+    list[3] = (given){o->value_mask, {"value_mask", 1, {s}}, false};
+}
+
+bool strata__attention_masks_fit(const char *who, const strata_tensor *q, const strata_tensor *k,
+                                 const strata__attention *o)
+{
+    given list[STRATA__ATTENTION_MASKS];
+    list_masks(q, k, o, list);
+    for (int i = 0; i < STRATA__ATTENTION_MASKS; i++) {
+        if (list[i].mask && !fits(who, q, list[i].mask, &list[i].wanted))
+            return false;
+    }
+    return true;
+}
+
+static bool add(const strata_tensor *q, const given *g, strata__attention_masks *masks)
+{
+    strata_tensor *mask = strata__whole(g->mask);
     if (mask && mask->layout.batch && mask->shape.dims[0] == 1)
         mask = on_all_ranks(mask);
     if (!mask)
         return false;
     view *v = &masks->views[masks->count];
-    masks->tensors[masks->count++] = mask;
     int last = mask->shape.rank - 1;
     *v = view_of(q, mask);
-    if (w->count == 3) {
+    if (g->wanted.count == 3) {
         v->head = stride_of(mask, last - 2);
         v->row = stride_of(mask, last - 1);
-        v->column = stride_of(mask, last);
-    } else if (queries) {
-        v->row = stride_of(mask, last);
-    } else {
-        v->column = stride_of(mask, last);
     }
+    *(g->queries ? &v->row : &v->column) = stride_of(mask, last);
+    masks->tensors[masks->count++] = mask;
     return true;
 }
 
-bool strata__attention_masks_make(const char *who, const strata_tensor *q, const strata_tensor *k,
+bool strata__attention_masks_make(const strata_tensor *q, const strata_tensor *k,
                                   const strata__attention *o, strata__attention_masks *masks)
 {
-    int64_t t = q->shape.dims[q->shape.rank - 2], s = k->shape.dims[k->shape.rank - 2];
-    *masks = (strata__attention_masks){
-        .t = t, .s = s, .causal = o->causal, .window = o->window, .blind = o->blind};
-    const wanted attention = {"attention_mask", 3, {o->heads, t, s}};
-    const wanted query = {"query_mask", 1, {t}}, key = {"key_mask", 1, {s}},
-                 value = {"value_mask", 1, {s}};
-    return add(who, q, o->mask, &attention, false, masks) &&
-           add(who, q, o->query_mask, &query, true, masks) &&
-           add(who, q, o->key_mask, &key, false, masks) &&
-           add(who, q, o->value_mask, &value, false, masks);
+    given list[STRATA__ATTENTION_MASKS];
+    list_masks(q, k, o, list);
+    *masks = (strata__attention_masks){.t = q->shape.dims[q->shape.rank - 2],
+                                       .s = k->shape.dims[k->shape.rank - 2],
+                                       .causal = o->causal,
+                                       .window = o->window,
+                                       .blind = o->blind};
+    for (int i = 0; i < STRATA__ATTENTION_MASKS; i++) {
+        if (list[i].mask && !add(q, &list[i], masks))
+            return false;
+    }
+    return true;
 }
 
 /* --- a head --- */

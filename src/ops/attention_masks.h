@@ -27,12 +27,15 @@ typedef struct strata__attention_masks {
     strata_tensor *tensors[STRATA__ATTENTION_MASKS]; /* that the views look at */
 } strata__attention_masks;
 
+/* Whether the masks of a call fit its operands; symbolic ones as far as sizes are known. */
+bool strata__attention_masks_fit(const char *who, const strata_tensor *q, const strata_tensor *k,
+                                 const strata__attention *options);
 /*
- * From the options of a call with such operands, not symbolic. False: a mask does not fit them.
- * Tensors that had to be made belong to the scope. Collective on the batch axis for a mask that is
- * a batch of one, on cols for one that is split.
+ * Masks that fit operands which are not symbolic. False: no memory. Tensors that had to be made
+ * belong to the scope. Collective on the batch axis for a mask that is a batch of one, on cols for
+ * one that is split.
  */
-bool strata__attention_masks_make(const char *who, const strata_tensor *q, const strata_tensor *k,
+bool strata__attention_masks_make(const strata_tensor *q, const strata_tensor *k,
                                   const strata__attention *options, strata__attention_masks *masks);
 
 /* Keys first … end − 1: none is seen outside. */
