@@ -43,6 +43,7 @@ typedef struct strata_layer_class {
     const char *name;    /**< "Dense"; automatic layer names are its snake_case */
     const char *package; /**< custom classes: files name them "package>name"; NULL: Keras's own */
     const char *aliases; /**< other names in files, "MaxPool2D|…"; NULL: none */
+    const char *python_name; /**< of the Python class, for automatic names, if Keras exports it under another; NULL: `name` */
     size_t config_size;
     const void *defaults; /**< a config with every default in place */
     const strata_field *fields;

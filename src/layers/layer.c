@@ -45,7 +45,7 @@ static strata_status take_name(strata_layer *layer)
         layer->name = strata__strdup(ctx, *member);
         return layer->name ? STRATA_OK : STRATA_NO_MEMORY;
     }
-    char *prefix = strata__snake_case(ctx, layer->class->name);
+    char *prefix = strata__snake_case(ctx, strata__python_name(layer));
     layer->name = prefix ? strata__unique_name(ctx, prefix) : NULL;
     strata__free(ctx, prefix);
     if (member && layer->name)

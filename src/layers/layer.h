@@ -100,6 +100,13 @@ strata_status strata__layer_refuse_state(const strata_layer *layer, const char *
 strata_variable *strata__add_weight(strata_layer *layer, const strata_weight *weight,
                                     strata__placement placement, int columns);
 
+/* What Keras makes names of: that of the Python class. */
+static inline const char *strata__python_name(const strata_layer *layer)
+{
+    const strata_layer_class *class = layer->class;
+    return class->python_name ? class->python_name : class->name;
+}
+
 /* The class of a Keras name or alias, or a registered "package>name"; NULL without an error. */
 const strata_layer_class *strata__layer_class_find(strata_context *ctx, const char *name);
 /* X-list of src/layers/layers.def as a table. */

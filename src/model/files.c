@@ -49,7 +49,7 @@ static strata_status walk_model(strata_model *model, const char *path, visit_obj
     strata_context *ctx = model->ctx;
     for (int i = 0; i < model->layers.count; i++) {
         strata_layer *layer = model->layers.items[i];
-        char *snake = strata__snake_case(ctx, layer->class->name);
+        char *snake = strata__snake_case(ctx, strata__python_name(layer));
         char *member =
             snake ? member_path(ctx, path, "layers", snake, earlier_of_class(&model->layers, i))
                   : NULL;

@@ -170,7 +170,7 @@ static int64_t count_of(strata_layer *layer, bool trainable_only)
 static void layer_row(const table *t, const strata_model *model, strata_layer *layer)
 {
     char name[256], count[32];
-    snprintf(name, sizeof name, "%s (%s)", layer->name, layer->class->name);
+    snprintf(name, sizeof name, "%s (%s)", layer->name, strata__python_name(layer));
     with_commas(count_of(layer, false), count);
     if (!layer->built)
         snprintf(count, sizeof count, "0 (unbuilt)");

@@ -127,6 +127,11 @@ strata_tensor *strata__activate(strata_tensor *x, const strata__object *activati
     return y;
 }
 
+bool strata__activation_elementwise(const strata__object *activation)
+{
+    return !activation->class || !((const methods *)activation->class->methods)->over_axes;
+}
+
 /* Where a relu is cut off from above, its slope at the very bound follows from its input only. */
 static bool has_bound(const strata__object *activation)
 {

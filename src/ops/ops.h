@@ -28,6 +28,8 @@ strata_tensor *strata__split(strata_tensor *x);
 extern const strata__family strata__activation_family; /* 18 functions, classes with config (negative_slope, …) */
 /* Class NULL: linear. Features stay split; softmax and log_softmax over the last axes then sum over cols: Collective there. */
 strata_tensor *strata__activate(strata_tensor *x, const strata__object *activation);
+/* Whether it treats each element by itself: all but softmax and log_softmax. */
+bool strata__activation_elementwise(const strata__object *activation);
 /* softmax over several axes with an optional bool mask (masked: −1e9 before, 0 after). Split features are gathered only where the
  * axes are not the last ones. */
 strata_tensor *strata__softmax(strata_tensor *x, int axis_count, const int *axes, strata_tensor *mask);
@@ -109,9 +111,14 @@ strata_tensor *strata__dropout(strata_tensor *x, double rate, const strata_shape
 /* --- shapes (ops/shapes.c) --- */
 
 strata_tensor *strata__transpose(strata_tensor *x, const int *permutation);
-/* So many last axes, after the batch, as one; and the last one as several of these sizes. One is as it is, else the result is whole. */
-strata_tensor *strata__fold_last(strata_tensor *x, int count);
-strata_tensor *strata__unfold_last(strata_tensor *x, int count, const int64_t *sizes);
+/*
+ * `count` axes as one, and one axis as `count` of these sizes; not the batch axis. With a count below 2 x as it is. Features that are
+ * split stay so unless theirs is the axis. Local / Collective on cols.
+ */
+strata_tensor *strata__fold(strata_tensor *x, int first, int count);
+strata_tensor *strata__unfold(strata_tensor *x, int axis, int count, const int64_t *sizes);
+/* So many axes of size 1 before axis `at`; not before the axis of a batch, nor behind split features. Local. */
+strata_tensor *strata__insert_axes(strata_tensor *x, int at, int count);
 /* Keras's merge rule: dims of 1 inserted after the batch axis where ranks differ. */
 strata_tensor *strata__expand_like(strata_tensor *x, int rank);
 

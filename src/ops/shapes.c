@@ -73,37 +73,54 @@ strata_tensor *strata_ops_reshape(strata_tensor *x, strata_shape target)
     return view(x, &shape);
 }
 
-strata_tensor *strata__expand_like(strata_tensor *x, int rank)
+strata_tensor *strata__insert_axes(strata_tensor *x, int at, int count)
 {
-    if (!x || x->shape.rank >= rank)
+    if (!x || count < 1)
         return x;
-    strata_shape shape = {.rank = rank};
-    int missing = rank - x->shape.rank;
-    for (int i = 0; i < rank; i++)
-        shape.dims[i] = i == 0 ? x->shape.dims[0] : i <= missing ? 1 : x->shape.dims[i - missing];
+    strata_shape shape = {.rank = x->shape.rank + count};
+    for (int i = 0; i < shape.rank; i++)
+        shape.dims[i] = i < at           ? x->shape.dims[i]
+                        : i < at + count ? 1
+                                         : x->shape.dims[i - count];
     return view(x, &shape);
 }
 
-strata_tensor *strata__fold_last(strata_tensor *x, int count)
+strata_tensor *strata__expand_like(strata_tensor *x, int rank)
 {
-    if (!x || count < 2)
-        return x;
-    strata_shape shape = x->shape;
-    shape.rank -= count - 1;
-    shape.dims[shape.rank - 1] = strata__product(&x->shape, shape.rank - 1, x->shape.rank);
-    x = strata__whole(x);
-    return x ? view(x, &shape) : NULL;
+    return x ? strata__insert_axes(x, 1, rank - x->shape.rank) : NULL;
 }
 
-strata_tensor *strata__unfold_last(strata_tensor *x, int count, const int64_t *sizes)
+/* Features that are split stay so while they are an axis of their own. */
+static strata_tensor *view_of_axes(strata_tensor *x, const strata_shape *shape, bool features)
+{
+    if (features)
+        x = strata__whole(x);
+    return x ? view(x, shape) : NULL;
+}
+
+strata_tensor *strata__fold(strata_tensor *x, int first, int count)
 {
     if (!x || count < 2)
         return x;
     strata_shape shape = x->shape;
-    memcpy(shape.dims + shape.rank - 1, sizes, (size_t)count * sizeof *sizes);
+    int last = first + count;
+    shape.dims[first] = strata__product(&x->shape, first, last);
+    shape.rank -= count - 1;
+    for (int i = last; i < x->shape.rank; i++)
+        shape.dims[i - count + 1] = x->shape.dims[i];
+    return view_of_axes(x, &shape, last == x->shape.rank);
+}
+
+strata_tensor *strata__unfold(strata_tensor *x, int axis, int count, const int64_t *sizes)
+{
+    if (!x || count < 2)
+        return x;
+    strata_shape shape = x->shape;
     shape.rank += count - 1;
-    x = strata__whole(x);
-    return x ? view(x, &shape) : NULL;
+    for (int i = axis + 1; i < x->shape.rank; i++)
+        shape.dims[i + count - 1] = x->shape.dims[i];
+    memcpy(shape.dims + axis, sizes, (size_t)count * sizeof *sizes);
+    return view_of_axes(x, &shape, axis == x->shape.rank - 1);
 }
 
 /* --- transpose --- */

@@ -101,7 +101,8 @@ def configuration(path):
 
 # Keys that only the newest Keras writes and the one before refuses, and what they say when they say nothing: we leave them out.
 EMPTY = {"optional": [False], "ragged": [False], "quantization_config": [None], "input_axes": [None], "output_axes": [None],
-         "training": [False], "mask": [None], "compile_config": [{}], "jit_compile": ["auto", True]}
+         "training": [False], "mask": [None], "use_gate": [False], "sliding_window": [None],
+         "compile_config": [{}], "jit_compile": ["auto", True]}
 
 
 def without_empty(config):

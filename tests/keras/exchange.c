@@ -89,10 +89,44 @@ static strata_model *embedding(strata_context *ctx)
     return model;
 }
 
+/* A block of a transformer, and attention to a memory through a mask. */
+static strata_model *transformer(strata_context *ctx)
+{
+    strata_tensor *words = strata_input(ctx, .shape = {6}, .dtype = "int32", .name = "words");
+    strata_tensor *memory = strata_input(ctx, .shape = {4, 5}, .name = "memory");
+    strata_tensor *mask = strata_input(ctx, .shape = {6, 4}, .dtype = "bool", .name = "mask");
+    strata_tensor *x =
+        strata_embedding(words, .input_dim = 20, .output_dim = 12, .mask_zero = true);
+    strata_tensor *y = strata_multi_head_attention(x, x, .num_heads = 3, .key_dim = 4,
+                                                   .value_dim = 5, .dropout = 0.1, .seed = 3,
+                                                   .use_causal_mask = true);
+    x = strata_layer_normalization(strata_add(STRATA_LIST(x, y)));
+    y = strata_group_query_attention(x, memory, .head_dim = 4, .num_query_heads = 4,
+                                     .num_key_value_heads = 2, .attention_mask = mask,
+                                     .kernel_regularizer = "L2(1e-4)");
+    x = strata_add(STRATA_LIST(x, y));
+    y = strata_einsum_dense(x, .equation = "abc,cde->abde", .output_shape = {STRATA_NONE, 3, 8},
+                            .bias_axes = "de", .activation = "gelu");
+    y = strata_einsum_dense(y, .equation = "...de,dec->...c", .output_shape = {12},
+                            .bias_axes = "c");
+    x = strata_layer_normalization(strata_add(STRATA_LIST(x, y)));
+    x = strata_dense(strata_flatten(x), .units = 20, .name = "logits");
+    strata_model *model =
+        strata_functional_list(STRATA_LIST(words, memory, mask), STRATA_LIST(x), .name = "block");
+    strata_compile(model, .optimizer = "Adam(0.003)",
+                   .loss = "SparseCategoricalCrossentropy(from_logits=True)",
+                   .metrics = {"accuracy"});
+    return model;
+}
+
 static const struct {
     const char *name;
     strata_model *(*make)(strata_context *ctx);
-} models[] = {{"mlp", mlp}, {"convnet", convnet}, {"branches", branches}, {"embedding", embedding}};
+} models[] = {{"mlp", mlp},
+              {"convnet", convnet},
+              {"branches", branches},
+              {"embedding", embedding},
+              {"transformer", transformer}};
 
 static strata_model *make(strata_context *ctx, const char *name)
 {

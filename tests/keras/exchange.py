@@ -30,12 +30,16 @@ def samples(model, seed):
     inputs, targets = {}, {}
     for tensor in model.inputs:
         shape = (SAMPLES, *tensor.shape[1:])
-        whole = "int" in str(tensor.dtype)
-        values = draw.integers(0, 20, shape) if whole else draw.uniform(-1, 1, shape)
-        inputs[layer_of(tensor)] = values.astype(tensor.dtype)
+        inputs[layer_of(tensor)] = values_of(draw, str(tensor.dtype), shape).astype(tensor.dtype)
     for tensor in model.outputs:
         targets[layer_of(tensor)] = targets_like(draw, tensor, layer_of(tensor))
     return inputs, targets
+
+
+def values_of(draw, dtype, shape):
+    if dtype == "bool":
+        return draw.integers(0, 2, shape)
+    return draw.integers(0, 20, shape) if "int" in dtype else draw.uniform(-1, 1, shape)
 
 
 def targets_like(draw, tensor, name):

@@ -7,6 +7,7 @@
 #include <strata/context.h>
 
 #include "golden_run.h"
+#include "layers/attention/call.h"
 
 static bool differs(const run *r, const char *what)
 {
@@ -20,8 +21,9 @@ static bool differs(const run *r, const char *what)
  */
 static bool is_newer_key(const char *key)
 {
-    static const char *const keys[] = {"quantization_config", "renorm",     "renorm_clipping",
-                                       "renorm_momentum",     "input_axes", "output_axes"};
+    static const char *const keys[] = {
+        "quantization_config", "renorm",      "renorm_clipping", "renorm_momentum",
+        "input_axes",          "output_axes", "use_gate",        "sliding_window"};
     for (size_t i = 0; i < TEST_COUNT(keys); i++) {
         if (strcmp(keys[i], key) == 0)
             return true;
@@ -163,6 +165,9 @@ static bool is_zero(const golden_array *array)
     return true;
 }
 
+/* Gradients are chains of products: Keras's deviation is one draw of what rounding does to them. */
+static const double gradient_factor = 1.5;
+
 /* No gradient means that nothing depends on the tensor: zeros. */
 static bool input_gradient_agrees(const run *r, int i)
 {
@@ -177,7 +182,7 @@ static bool input_gradient_agrees(const run *r, int i)
     if (!gradient)
         return zero || differs(r, "no gradient of an input");
     snprintf(what, sizeof what, "%s, gradient of %s", r->name, r->inputs[i]);
-    return test_tensor_agrees(gradient, r->group, path, 1, what);
+    return test_tensor_agrees(gradient, r->group, path, gradient_factor, what);
 }
 
 /* The local gradient summed over the replicas and collected over the grid. */
@@ -196,7 +201,8 @@ static bool weight_gradient_agrees(const run *r, const strata_variable *variable
         memcpy(piece, gradient->data, (size_t)variable->count * sizeof *piece);
     strata__sum(r->ctx, variable->replicas, piece, variable->count, STRATA_FLOAT32);
     strata__variable_collect(variable, piece, whole);
-    bool agrees = golden_agrees(&expected, STRATA_FLOAT32, whole, expected.count, 1, what);
+    bool agrees =
+        golden_agrees(&expected, STRATA_FLOAT32, whole, expected.count, gradient_factor, what);
     free(piece);
     free(whole);
     golden_free(&expected);
@@ -225,11 +231,14 @@ static bool gradients_agree(run *r)
 
 /* --- what comes out --- */
 
+/* On scores Keras leaves the mask of the softmax that formed them, which no layer can use. */
 static bool mask_agrees(run *r, int i)
 {
     char path[PATH], what[PATH];
     run_path(path, "masks/out", r->outputs[i]);
     const strata_tensor *mask = strata_tensor_mask(r->results[i]);
+    if (i == 1 && r->layer->class->arguments == strata__attention_arguments)
+        return !mask || differs(r, "a mask on scores");
     if (!golden_has(r->group, path))
         return !mask || differs(r, "a mask that Keras does not have");
     snprintf(what, sizeof what, "%s, mask of %s", r->name, r->outputs[i]);

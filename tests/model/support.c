@@ -16,8 +16,8 @@ json_t *golden_model_json(const char *file)
 /* Whether a key adds nothing: of a newer Keras, or how it computed. */
 static bool says_nothing(const char *key, const json_t *value)
 {
-    static const char *const keys[] = {"renorm", "renorm_momentum", "ragged", "optional",
-                                       "jit_compile"};
+    static const char *const keys[] = {"renorm",   "renorm_momentum", "ragged",     "optional",
+                                       "use_gate", "sliding_window",  "jit_compile"};
     bool empty = json_is_array(value) && json_array_size(value) == 0;
     if (json_is_null(value) ||
         (strcmp(key, "compile_config") == 0 && json_object_size(value) == 0) ||

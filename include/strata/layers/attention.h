@@ -1,4 +1,4 @@
-/* Attention layers: what their calls take besides query, value and key. */
+/* Attention layers: Attention, AdditiveAttention, MultiHeadAttention, GroupQueryAttention. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_LAYERS_ATTENTION_H
 #define STRATA_LAYERS_ATTENTION_H
@@ -12,7 +12,7 @@ extern "C" {
 /*
  * A position of the query, of which there are T, attends to positions of key and value, of which
  * there are S, that all masks allow: true allows. Masks that are not given are those attached to
- * the inputs.
+ * the inputs. Scores, T × S, are in memory only where they are asked for.
  */
 #define STRATA_ATTENTION_ARGUMENTS                                                                 \
     strata_tensor *query_mask;     /**< bool (B, T); NULL: the mask attached to the query */       \
@@ -68,6 +68,99 @@ typedef struct strata_additive_attention_config {
 extern STRATA_EXPORT const strata_layer_class strata_additive_attention_class;
 #define strata_additive_attention(list, ...)                                                       \
     STRATA_APPLY_LIST(additive_attention, list, ##__VA_ARGS__)
+/**
+ * What the constructor macros of attention layers pass on to the one call that they make, as
+ * members of the configuration. Layers that are made by themselves take none of it.
+ */
+#define STRATA_ATTENTION_CALL                                                                      \
+    strata_tensor *key;               /**< NULL: the value */                                      \
+    strata_tensor **attention_scores; /**< receives the scores; NULL: they are not asked for */    \
+    __extension__ union {                                                                          \
+        strata_attention_arguments arguments;                                                      \
+        __extension__ struct {                                                                     \
+            STRATA_ATTENTION_ARGUMENTS                                                             \
+        };                                                                                         \
+    };
+
+/**
+ * Attention by heads: query (B, T, d), value and key (B, S, …) → (B, T, d), or (B, T,
+ * output_shape…). Each head projects query and key to key_dim features and value to value_dim,
+ * weights the values by softmax(q · k / √key_dim), and all heads are projected to the output.
+ * Inputs are called in the order query, value, key.
+ *
+ * With more axes, (B, …, d), the positions are those of attention_axes, and the other axes are as
+ * many batches; use_causal_mask then counts positions in row-major order.
+ *
+ * Weights are EinsumDense's of the sublayers query, key, gate, value and attention_output, on the
+ * model grid. Heads are split over its columns; where they cannot be, their features are gathered.
+ *
+ *     y = strata_multi_head_attention(x, x, .num_heads = 4, .key_dim = 64, .use_causal_mask =
+ * true);
+ */
+typedef struct strata_multi_head_attention_config {
+    int64_t num_heads, key_dim; /**< required */
+    int64_t value_dim;          /**< STRATA_NONE: key_dim */
+    double dropout;             /**< of the scores, in training */
+    bool use_bias;
+    bool use_gate;             /**< heads are multiplied by a projection of the query to 0 … 1 */
+    strata_shape output_shape; /**< without batch and positions; default: features of the query */
+    strata_shape attention_axes; /**< {1}; default: all axes between batch and features */
+    int64_t sliding_window;      /**< positions less than so far apart attend; STRATA_NONE: all */
+    bool flash_attention;        /**< refuses what Keras's kernel cannot do; scores never need it */
+    const char *kernel_initializer;
+    const char *bias_initializer;
+    const char *kernel_regularizer;
+    const char *bias_regularizer;
+    const char *kernel_constraint;
+    const char *bias_constraint;
+    int64_t seed; /**< of dropout; STRATA_NONE: from the context's seed and the layer's name */
+    STRATA_LAYER_COMMON /**< activity_regularizer: of each projection */
+        STRATA_ATTENTION_CALL
+} strata_multi_head_attention_config;
+#define strata_multi_head_attention_defaults                                                       \
+    .value_dim = STRATA_NONE, .use_bias = true, .output_shape = STRATA_NO_SHAPE,                   \
+    .attention_axes = STRATA_NO_SHAPE, .sliding_window = STRATA_NONE,                              \
+    .kernel_initializer = "glorot_uniform", .bias_initializer = "zeros", .seed = STRATA_NONE,      \
+    STRATA_LAYER_DEFAULTS
+extern STRATA_EXPORT const strata_layer_class strata_multi_head_attention_class;
+#define strata_multi_head_attention(query, value, ...)                                             \
+    strata_multi_head_attention_from(query, value, STRATA_CONFIG(multi_head_attention, __VA_ARGS__))
+STRATA_EXPORT strata_tensor *
+strata_multi_head_attention_from(strata_tensor *query, strata_tensor *value,
+                                 const strata_multi_head_attention_config *config);
+
+/**
+ * The same with fewer heads of key and value: so many heads of the query share one, in order.
+ * query (B, T, d), value and key (B, S, …) → (B, T, d).
+ */
+typedef struct strata_group_query_attention_config {
+    int64_t head_dim;            /**< features of each head; required */
+    int64_t num_query_heads;     /**< required */
+    int64_t num_key_value_heads; /**< a divisor of num_query_heads; required */
+    double dropout;
+    bool use_bias, use_gate;
+    int64_t sliding_window;
+    bool flash_attention;
+    const char *kernel_initializer;
+    const char *bias_initializer;
+    const char *kernel_regularizer;
+    const char *bias_regularizer;
+    const char *kernel_constraint;
+    const char *bias_constraint;
+    int64_t seed;
+    STRATA_LAYER_COMMON
+    STRATA_ATTENTION_CALL
+} strata_group_query_attention_config;
+#define strata_group_query_attention_defaults                                                      \
+    .use_bias = true, .sliding_window = STRATA_NONE, .kernel_initializer = "glorot_uniform",       \
+    .bias_initializer = "zeros", .seed = STRATA_NONE, STRATA_LAYER_DEFAULTS
+extern STRATA_EXPORT const strata_layer_class strata_group_query_attention_class;
+#define strata_group_query_attention(query, value, ...)                                            \
+    strata_group_query_attention_from(query, value,                                                \
+                                      STRATA_CONFIG(group_query_attention, __VA_ARGS__))
+STRATA_EXPORT strata_tensor *
+strata_group_query_attention_from(strata_tensor *query, strata_tensor *value,
+                                  const strata_group_query_attention_config *config);
 
 #ifdef __cplusplus
 }

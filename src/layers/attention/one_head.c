@@ -7,7 +7,6 @@
 
 typedef strata_attention_arguments arguments;
 
-const arguments strata__one_head_defaults = {0};
 const strata_field strata__one_head_arguments[STRATA__ONE_HEAD_ARGUMENTS] = {
     STRATA_FIELD(arguments, query_mask, .list = "mask", .help = "of the query"),
     STRATA_FIELD(arguments, value_mask, .list = "mask", .help = "of value and key"),
@@ -16,11 +15,6 @@ const strata_field strata__one_head_arguments[STRATA__ONE_HEAD_ARGUMENTS] = {
     STRATA_FIELD(arguments, use_causal_mask, .omit_default = true,
                  .help = "whether later positions are hidden"),
 };
-
-int strata__one_head_outputs(const void *given)
-{
-    return ((const arguments *)given)->return_attention_scores ? 2 : 1;
-}
 
 /* Keras takes the masks of the inputs only if none is given to the call. */
 static void take_masks(const strata_call *call, strata_tensor **query_mask,

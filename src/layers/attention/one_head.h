@@ -3,15 +3,11 @@
 #ifndef STRATA_LAYERS_ATTENTION_ONE_HEAD_H
 #define STRATA_LAYERS_ATTENTION_ONE_HEAD_H
 
-#include <strata/layers/attention.h>
-
-#include "layers/layer.h"
+#include "layers/attention/call.h"
 
 /* Table of the members of strata_attention_arguments that they take. */
 enum { STRATA__ONE_HEAD_ARGUMENTS = 4 };
 extern const strata_field strata__one_head_arguments[STRATA__ONE_HEAD_ARGUMENTS];
-extern const strata_attention_arguments strata__one_head_defaults;
-int strata__one_head_outputs(const void *arguments);
 
 /* How a layer forms scores, and its dropout. */
 typedef struct strata__one_head {
@@ -28,7 +24,8 @@ strata_status strata__one_head_call(strata_layer *layer, const strata_call *call
 #define STRATA__ONE_HEAD_CLASS                                                                     \
     .min_inputs = 2, .max_inputs = 3, .takes_list = true, .uses_mask = true,                       \
     .arguments_size = sizeof(strata_attention_arguments),                                          \
-    .argument_defaults = &strata__one_head_defaults, .arguments = strata__one_head_arguments,      \
-    .argument_count = STRATA__ONE_HEAD_ARGUMENTS, .count_outputs = strata__one_head_outputs
+    .argument_defaults = &strata__attention_argument_defaults,                                     \
+    .arguments = strata__one_head_arguments, .argument_count = STRATA__ONE_HEAD_ARGUMENTS,         \
+    .count_outputs = strata__attention_outputs
 
 #endif

@@ -8,7 +8,6 @@
 
 #include <strata/layers/core.h>
 
-#include "ops/activation.h"
 #include "ops/einsum.h"
 
 typedef strata_einsum_dense_config config;
@@ -251,8 +250,7 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
  * axis, the activation must treat each element by itself. */
 static bool fuses(const state *self)
 {
-    bool alone = !self->activation.class || strata__activation_fused(&self->activation);
-    return self->plain && (self->columns == 1 || alone);
+    return self->plain && (self->columns == 1 || strata__activation_elementwise(&self->activation));
 }
 
 /* x (…, k) → (…, n), with bias and activation where they are fused. */
@@ -276,25 +274,31 @@ strata_tensor *strata__einsum_dense_product(strata_layer *layer, strata_tensor *
 static strata_tensor *bias_of(const state *self)
 {
     strata_tensor *bias = strata_variable_value(self->bias);
-    return bias && self->plain ? strata__unfold_last(bias, self->columns, self->column_sizes)
-                               : bias;
+    return self->plain ? strata__unfold(bias, 0, self->columns, self->column_sizes) : bias;
+}
+
+/* x with its contracted axes as one, times the kernel, with the columns unfolded. */
+static strata_tensor *unfolded_product(strata_layer *layer, strata_tensor *x)
+{
+    state *self = layer->state;
+    int contracted = self->kernel->shape.rank - self->columns, kept = x->shape.rank - contracted;
+    strata_tensor *y = product(layer, strata__fold(x, kept, contracted));
+    return strata__unfold(y, kept, self->columns, self->column_sizes);
 }
 
 static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
     state *self = layer->state;
-    strata_tensor *x = call->inputs[0], *y;
-    int contracted = self->kernel->shape.rank - self->columns;
-    if (self->columns > 0)
-        y = strata__unfold_last(product(layer, strata__fold_last(x, contracted)), self->columns,
-                                self->column_sizes);
-    else
-        y = strata__einsum(layer->name, x, strata_variable_value(self->kernel), &self->equation);
-    if (!y || fuses(self))
-        return y;
-    strata_tensor *bias = bias_of(self);
-    return strata__activate(bias ? strata_ops_add(strata__whole(y), bias) : strata__whole(y),
-                            &self->activation);
+    strata_tensor *x = call->inputs[0];
+    if (self->columns > 0 && fuses(self))
+        return unfolded_product(layer, x);
+    strata_tensor *y =
+        self->columns > 0
+            ? strata__whole(unfolded_product(layer, x))
+            : strata__einsum(layer->name, x, strata_variable_value(self->kernel), &self->equation);
+    if (y && self->bias)
+        y = strata_ops_add(y, bias_of(self));
+    return strata__activate(y, &self->activation);
 }
 
 static void destroy(strata_layer *layer)
