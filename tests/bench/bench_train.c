@@ -8,9 +8,10 @@
 
 #include <strata.h>
 
-/* Usage: bench_train mlp|convnet|wide [--mesh=…]. The line: samples/s of the fastest step and of
- * the median one, their times in ms, resident MiB (most of any rank), system allocations in the
- * steady steps, seconds of the clock at the end of the first step. */
+/* Usage: bench_train mlp|convnet|wide|transformer [--mesh=…] [--dtype-policy=…]. The line:
+ * samples/s of the fastest step and of the median one, their times in ms, resident MiB (most of any
+ * rank), system allocations in the steady steps, seconds of the clock at the end of the first step.
+ */
 
 enum { WARM_UP = 10, MOST_STEPS = 400 };
 
@@ -18,7 +19,8 @@ typedef struct workload {
     const char *name;
     strata_shape input; /* without the batch axis */
     int64_t batch;
-    int steps; /* timed */
+    int steps;   /* timed */
+    bool tokens; /* inputs are bytes, labels the next ones; else numbers and one label of 10 */
     strata_tensor *(*network)(strata_tensor *x);
 } workload;
 
@@ -52,10 +54,29 @@ static strata_tensor *wide(strata_tensor *x)
     return strata_dense(x, .units = 10);
 }
 
+static strata_tensor *block(strata_tensor *x)
+{
+    strata_tensor *h = strata_layer_normalization(x);
+    h = strata_multi_head_attention(h, h, .num_heads = 4, .key_dim = 64, .use_causal_mask = true);
+    x = strata_add(STRATA_LIST(x, h));
+    h = strata_layer_normalization(x);
+    h = strata_dense(h, .units = 1024, .activation = "gelu");
+    return strata_add(STRATA_LIST(x, strata_dense(h, .units = 256)));
+}
+
+static strata_tensor *transformer(strata_tensor *x)
+{
+    x = strata_embedding(x, .input_dim = 256, .output_dim = 256);
+    for (int i = 0; i < 4; i++)
+        x = block(x);
+    return strata_dense(strata_layer_normalization(x), .units = 256);
+}
+
 static const workload workloads[] = {
-    {"mlp", {.rank = 1, .dims = {784}}, 128, 300, mlp},
-    {"convnet", {.rank = 3, .dims = {28, 28, 1}}, 64, 60, convnet},
-    {"wide", {.rank = 1, .dims = {4096}}, 256, 8, wide},
+    {"mlp", {.rank = 1, .dims = {784}}, 128, 300, false, mlp},
+    {"convnet", {.rank = 3, .dims = {28, 28, 1}}, 64, 60, false, convnet},
+    {"transformer", {.rank = 1, .dims = {128}}, 16, 40, true, transformer},
+    {"wide", {.rank = 1, .dims = {4096}}, 256, 8, false, wide},
 };
 
 /* --- a clock at the end of each step --- */
@@ -113,12 +134,39 @@ static float *random_inputs(int64_t count)
     return x;
 }
 
-static int32_t *random_labels(int64_t count)
+static int32_t *random_classes(int64_t count, int classes)
 {
     int32_t *y = malloc((size_t)count * sizeof *y);
-    for (int64_t i = 0; y && i < count; i++)
-        y[i] = (int32_t)(i * 7 % 10);
+    uint64_t state = 2;
+    for (int64_t i = 0; y && i < count; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        y[i] = (int32_t)((state >> 33) % (uint64_t)classes);
+    }
     return y;
+}
+
+typedef struct samples {
+    void *x;
+    int32_t *y;
+    strata_dataset *dataset;
+} samples;
+
+static samples make_samples(strata_context *ctx, const workload *w)
+{
+    int64_t count = w->batch * 4, features = 1;
+    for (int i = 0; i < w->input.rank; i++)
+        features *= w->input.dims[i];
+    strata_shape x = {.rank = w->input.rank + 1, .dims = {count}};
+    memcpy(x.dims + 1, w->input.dims, (size_t)w->input.rank * sizeof *x.dims);
+    strata_shape y = w->tokens ? x : STRATA_SHAPE(count);
+    samples made = {.x = w->tokens ? (void *)random_classes(count * features, 256)
+                                   : random_inputs(count * features),
+                    .y = w->tokens ? random_classes(count * features, 256)
+                                   : random_classes(count, 10)};
+    made.dataset =
+        strata_array_dataset(ctx, .x = {{made.x, x, w->tokens ? STRATA_INT32 : STRATA_FLOAT32}},
+                             .y = {{made.y, y, STRATA_INT32}});
+    return made;
 }
 
 static int compare(const void *a, const void *b)
@@ -144,28 +192,21 @@ static void report(strata_context *ctx, const workload *w, const clock_state *st
 
 static void run(strata_context *ctx, const workload *w)
 {
-    int64_t samples = w->batch * 4, features = 1;
-    for (int i = 0; i < w->input.rank; i++)
-        features *= w->input.dims[i];
-    strata_shape shape = {.rank = w->input.rank + 1, .dims = {samples}};
-    memcpy(shape.dims + 1, w->input.dims, (size_t)w->input.rank * sizeof *shape.dims);
-    float *x = random_inputs(samples * features);
-    int32_t *y = random_labels(samples);
-    strata_dataset *data = strata_array_dataset(ctx, .x = {{x, shape, STRATA_FLOAT32}},
-                                                .y = {{y, STRATA_SHAPE(samples), STRATA_INT32}});
-    strata_tensor *input = strata_input(ctx, .shape = w->input);
+    samples data = make_samples(ctx, w);
+    strata_tensor *input =
+        strata_input(ctx, .shape = w->input, .dtype = w->tokens ? "int32" : "float32");
     strata_model *model = strata_functional(input, w->network(input));
     strata_compile(model, .optimizer = "adam",
                    .loss = "SparseCategoricalCrossentropy(from_logits=True)");
     clock_state state = {0};
     strata_callback clock = {
         .state = &state, .train_batch_begin = step_begins, .train_batch_end = step_ended};
-    strata_fit(model, data, .batch_size = w->batch, .epochs = (WARM_UP + w->steps + 3) / 4,
+    strata_fit(model, data.dataset, .batch_size = w->batch, .epochs = (WARM_UP + w->steps + 3) / 4,
                .verbose = "0", .callbacks = {&clock});
     report(ctx, w, &state);
-    strata_dataset_free(data);
-    free(x);
-    free(y);
+    strata_dataset_free(data.dataset);
+    free(data.x);
+    free(data.y);
 }
 
 int main(int argc, char **argv)
@@ -181,7 +222,7 @@ int main(int argc, char **argv)
     if (found)
         run(ctx, found);
     else
-        strata_fail(ctx, STRATA_INVALID, "workload '%s' is none of mlp, convnet, wide",
+        strata_fail(ctx, STRATA_INVALID, "workload '%s' is none of mlp, convnet, transformer, wide",
                     argc > 1 ? argv[1] : "");
     return strata_finish(&ctx);
 }

@@ -23,12 +23,16 @@ import numpy as np
 WORKLOADS = {
     "mlp": dict(batch=128, about="784-512-512-10, relu"),
     "convnet": dict(batch=64, about="28x28x1: conv32 conv32 pool conv64 conv64 pool dense128 dense10, 3x3 same, relu"),
+    "transformer": dict(batch=16, about="bytes, T=128, d=256, 4 heads, 4 pre-norm blocks, ff 1024 gelu, causal"),
     "wide": dict(batch=256, about="four dense layers 4096x4096, relu, and 10 classes"),
 }
 
 
 def make_data(name, batch):
     rng = np.random.default_rng(0)
+    if name == "transformer":
+        text = rng.integers(0, 256, (batch, 129))
+        return text[:, :-1].astype("int32"), text[:, 1:].astype("int32")
     shape = {"mlp": (784,), "convnet": (28, 28, 1), "wide": (4096,)}[name]
     return rng.random((batch, *shape), dtype="float32"), rng.integers(0, 10, batch).astype("int32")
 
@@ -46,6 +50,17 @@ def keras_model(name):
             return L.Conv2D(n, 3, padding="same", activation="relu")
         return keras.Sequential([L.Input((28, 28, 1)), conv(32), conv(32), L.MaxPooling2D(), conv(64), conv(64),
                                  L.MaxPooling2D(), L.Flatten(), L.Dense(128, "relu"), L.Dense(10)], name=name)
+    if name == "transformer":
+        x = inputs = L.Input((128,), dtype="int32")
+        x = L.Embedding(256, 256)(x)
+        for _ in range(4):
+            h = L.LayerNormalization()(x)
+            h = L.MultiHeadAttention(4, 64)(h, h, use_causal_mask=True)
+            x = L.Add()([x, h])
+            h = L.LayerNormalization()(x)
+            h = L.Dense(1024, "gelu")(h)
+            x = L.Add()([x, L.Dense(256)(h)])
+        return keras.Model(inputs, L.Dense(256)(L.LayerNormalization()(x)), name=name)
     raise ValueError(name)
 
 
@@ -62,6 +77,21 @@ def torch_model(name):
             return [nn.Conv2d(i, o, 3, padding=1), nn.ReLU()]
         return nn.Sequential(*conv(1, 32), *conv(32, 32), nn.MaxPool2d(2), *conv(32, 64), *conv(64, 64),
                              nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10))
+    if name == "transformer":
+        class Block(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.n1, self.n2 = nn.LayerNorm(256), nn.LayerNorm(256)
+                self.qkv, self.o = nn.Linear(256, 768), nn.Linear(256, 256)
+                self.f = nn.Sequential(nn.Linear(256, 1024), nn.GELU(), nn.Linear(1024, 256))
+
+            def forward(self, x):
+                b, t, d = x.shape
+                q, k, v = (z.view(b, t, 4, 64).transpose(1, 2) for z in self.qkv(self.n1(x)).split(256, -1))
+                h = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+                x = x + self.o(h.transpose(1, 2).reshape(b, t, d))
+                return x + self.f(self.n2(x))
+        return nn.Sequential(nn.Embedding(256, 256), *[Block() for _ in range(4)], nn.LayerNorm(256), nn.Linear(256, 256))
     raise ValueError(name)
 
 

@@ -36,18 +36,18 @@ python_with() {
     done
 }
 
-peer_line() { # PEER WORKLOAD
+peer_line() { # PEER WORKLOAD [OPTIONS]
     module=$1
     case $1 in keras-jax) module=jax ;; keras-tensorflow) module=tensorflow ;; esac
     python=$(python_with $module)
     [ -n "$python" ] || return 0
-    env -u OMP_NUM_THREADS "$python" "$srcdir/tests/bench/peers.py" "$1" "$2" --threads 2 2> /dev/null |
+    env -u OMP_NUM_THREADS "$python" "$srcdir/tests/bench/peers.py" "$@" --threads 2 2> /dev/null |
         sed -n 's/.*"peer": "\([^"]*\)".*"samples_per_s": \([0-9.]*\).*"rss_mib": \([0-9]*\).*/\1 \2 \3/p'
 }
 
-best_peer() { # WORKLOAD
+best_peer() { # WORKLOAD [OPTIONS]
     for peer in keras-jax keras-tensorflow torch; do
-        peer_line "$peer" "$1"
+        peer_line "$peer" "$@"
     done | sort -k2,2 -rn | head -n 1
 }
 
@@ -85,6 +85,49 @@ train_rows() { # WORKLOAD BATCH
     row "$1, system allocations in a steady step" "$(echo "$two" | cut -d' ' -f7)" 0 "aim" -
 }
 
+# The meshes of so many ranks, one after the other.
+meshes() { # RANKS
+    for data in 1 2 4; do
+        for rows in 1 2 4; do
+            for cols in 1 2 4; do
+                [ $((data * rows * cols)) != "$1" ] || echo "data=$data,rows=$rows,cols=$cols"
+            done
+        done
+    done
+}
+
+# wide on every mesh: the best mesh of 2 ranks beside the peers, the others beside the best.
+wide_rows() {
+    peer=$(best_peer wide)
+    name=$(echo "$peer" | cut -d' ' -f1)
+    theirs=$(echo "$peer" | cut -d' ' -f2)
+    for ranks in 2 4; do
+        for mesh in $(meshes $ranks); do
+            echo "$mesh $(ours $ranks 1 wide "--mesh=$mesh" | cut -d' ' -f2)"
+        done > "$table"
+        best=$(sort -k2,2 -rn "$table" | head -n 1)
+        fastest=${best#* }
+        [ $ranks != 2 ] || row "wide, batch 256, 2 ranks, ${best%% *}, samples/s" "$fastest" "${theirs:--}" "${name:-no peer}" \
+            "$(ratio "$fastest" "${theirs:-0}")"
+        while read -r mesh speed; do
+            row "wide, $ranks ranks, $mesh, samples/s" "$speed" "$fastest" "the best mesh of $ranks" "$(ratio "$speed" "$fastest")"
+        done < "$table"
+    done
+}
+
+# Where the processor has matrix tiles; elsewhere bfloat16 is no faster than float32.
+bfloat16_row() {
+    what="transformer, batch 16, mixed_bfloat16, 2 ranks, samples/s"
+    if ! grep -qw amx_bf16 /proc/cpuinfo 2> /dev/null; then
+        row "$what" - - "this processor has no AMX" -
+        return
+    fi
+    peer=$(best_peer transformer --bf16)
+    theirs=$(echo "$peer" | cut -d' ' -f2)
+    speed=$(ours 2 1 transformer --dtype-policy=mixed_bfloat16 | cut -d' ' -f2)
+    row "$what" "$speed" "${theirs:--}" "${peer%% *}" "$(ratio "$speed" "${theirs:-0}")"
+}
+
 start_row() {
     best=
     for run in 1 2 3; do
@@ -95,12 +138,17 @@ start_row() {
     row "start of mpirun -n 2 to the end of the first step, s" "$best" 1.0 "aim" "$(ratio 1 "$best")"
 }
 
+table=$(mktemp)
+trap 'rm -f "$table"' EXIT
 printf 'what\tours\tother\tname\tratio\n'
 [ -n "$(python_with keras)$(python_with torch)" ] ||
     echo "neither Keras nor PyTorch can be imported by $pythons: rows without a peer (set STRATA_BENCH_PYTHON)" >&2
 [ "$cores" -ge 2 ] || echo "only $cores core: 2 ranks share it" >&2
 train_rows mlp 128
 train_rows convnet 64
+train_rows transformer 16
+bfloat16_row
+wide_rows
 start_row
 "$MPIRUN" -n 2 "$bench/bench_reduce" 2> /dev/null
 "$MPIRUN" -n 2 "$bench/bench_matmul" 2> /dev/null
