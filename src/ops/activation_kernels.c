@@ -411,17 +411,17 @@ STRATA__SIMD static void mish_slopes(const void *arguments, int64_t n, const flo
 
 const strata__pointwise strata__mish = {mish_values, mish_slopes, false};
 
-/* --- gelu: x·Φ(x), Φ by erf or by its approximation ½·(1 + tanh(√(2/π)·(x + 0.044715·x³))) --- */
+/* --- gelu: x·Φ(x), or with Φ approximated by ½·(1 + tanh(√(2/π)·(x + 0.044715·x³))) --- */
 
-#define SQRT_HALF 0.70710678f
 #define SQRT_2_OVER_PI 0.79788456f
-#define INVERSE_SQRT_2_PI 0.39894228f
 #define CUBIC 0.044715f
 
+/* Φ(x) − ½ is odd. */
 static inline float exact_gelu_point(const void *arguments, float x)
 {
     (void)arguments;
-    return 0.5f * x * (1.0f + strata__erf(x * SQRT_HALF));
+    float size = fabsf(x);
+    return 0.5f * x + size * strata__normal_half(size);
 }
 
 /* Φ(x) + x·φ(x) */
@@ -429,8 +429,7 @@ static inline float exact_gelu_slope(const void *arguments, float x, float y)
 {
     (void)arguments;
     (void)y;
-    float density = INVERSE_SQRT_2_PI * strata__exp(-0.5f * x * x);
-    return 0.5f * (1.0f + strata__erf(x * SQRT_HALF)) + x * density;
+    return 0.5f + strata__with_sign(strata__normal_half_slope(fabsf(x)), x);
 }
 
 static inline float fast_gelu_point(const void *arguments, float x)

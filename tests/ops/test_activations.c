@@ -314,6 +314,16 @@ static double softplus(double x)
     return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
 }
 
+static double normal_half(double x)
+{
+    return erf(x * M_SQRT1_2) / 2;
+}
+
+static double normal_half_slope(double x)
+{
+    return normal_half(x) + x * exp(-x * x / 2) * M_SQRT1_2 * M_2_SQRTPI / 2;
+}
+
 static double worst_ulps(const elementary *e)
 {
     enum { POINTS = 100000 };
@@ -340,7 +350,8 @@ static void test_elementary_functions_are_exact_to_a_few_units(void **state)
         {"log", strata__log, log, 4, 1e30, 1.5},
         {"log1p", strata__log1p, log1p, 0, 1, 2},
         {"tanh", strata__tanh, tanh, -12, 12, 2.5},
-        {"erf", strata__erf, erf, -5, 5, 1.5},
+        {"normal distribution", strata__normal_half, normal_half, 0, 6, 4.5},
+        {"slope of gelu", strata__normal_half_slope, normal_half_slope, 0, 7, 7},
         {"sigmoid", strata__sigmoid, sigmoid, -80, 80, 3},
         {"softplus", strata__softplus, softplus, -80, 80, 3},
     };
@@ -356,8 +367,10 @@ static void test_elementary_functions_at_the_edges(void **state)
     assert_all(strata__log(0.0f) == -INFINITY && strata__log(INFINITY) == INFINITY);
     assert_all(isnan(strata__log(-1.0f)) && isnan(strata__log(NAN)));
     assert_all(strata__tanh(INFINITY) == 1 && strata__tanh(-INFINITY) == -1);
-    assert_all(isnan(strata__tanh(NAN)) && isnan(strata__erf(NAN)) && isnan(strata__expm1(NAN)));
-    assert_all(strata__erf(-INFINITY) == -1 && strata__softplus(INFINITY) == INFINITY);
+    assert_all(isnan(strata__tanh(NAN)) && isnan(strata__expm1(NAN)));
+    assert_all(isnan(strata__normal_half(NAN)) && isnan(strata__normal_half_slope(NAN)));
+    assert_all(strata__normal_half(INFINITY) == 0.5f && strata__normal_half_slope(1e9f) == 0.5f);
+    assert_all(strata__softplus(INFINITY) == INFINITY);
 }
 
 int main(int argc, char **argv)
