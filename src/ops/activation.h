@@ -5,9 +5,13 @@
 
 #include "ops/pointwise.h"
 
-/* The function if a product can apply it in place: its slope follows from its result, and nobody
- * needs its input later. Its arguments are the object's config. NULL otherwise. */
+/* The function if a product can apply it together with its bias: it looks at one element at a time,
+ * and nobody wants to know its input. Its arguments are the object's config. NULL otherwise. */
 const strata__pointwise *strata__activation_fused(const strata__object *activation);
+
+/* Of such a function: whether it may overwrite its input, since its slope follows from its result.
+ */
+bool strata__activation_in_place(const strata__object *activation);
 
 /* relu without arguments, max(x, 0): the case that oneDNN fuses. */
 bool strata__activation_is_relu(const strata__object *activation);

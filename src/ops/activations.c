@@ -142,8 +142,13 @@ static bool has_bound(const strata__object *activation)
 const strata__pointwise *strata__activation_fused(const strata__object *activation)
 {
     const methods *m = activation->class ? activation->class->methods : NULL;
-    bool fused = m && m->pointwise && m->pointwise->from_result && !m->logits;
-    return fused && !has_bound(activation) ? m->pointwise : NULL;
+    return m && !m->logits ? m->pointwise : NULL;
+}
+
+bool strata__activation_in_place(const strata__object *activation)
+{
+    const methods *m = activation->class->methods;
+    return m->pointwise->from_result && !has_bound(activation);
 }
 
 bool strata__activation_is_relu(const strata__object *activation)

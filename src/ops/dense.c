@@ -20,7 +20,7 @@ typedef struct finish {
     const void *arguments;
     const float *bias; /* (n) or NULL */
     int64_t n;
-    float *y; /* (rows × n) */
+    float *z, *y; /* (rows × n): the product, and the result, which may be the same memory */
 } finish;
 
 STRATA__SIMD static void add_bias(float *y, const float *bias, int64_t rows, int64_t n)
@@ -38,11 +38,11 @@ static void finish_rows(const void *user, int64_t first, int64_t count)
     int64_t height = TILE / (f->n + 1) + 1, end = first + count;
     for (int64_t row = first; row < end; row += height) {
         int64_t rows = end - row < height ? end - row : height;
-        float *tile = f->y + row * f->n;
+        float *tile = f->z + row * f->n;
         if (f->bias)
             add_bias(tile, f->bias, rows, f->n);
         if (f->function)
-            f->function->value(f->arguments, rows * f->n, tile, tile);
+            f->function->value(f->arguments, rows * f->n, tile, f->y + row * f->n);
     }
 }
 
@@ -56,6 +56,7 @@ typedef struct saved {
     int64_t rows, k, n;  /* of this rank's y, and all of k */
     strata__matrix x, y; /* on the grid */
     const strata__pointwise *function;
+    strata_tensor *z; /* what it was applied to; the result itself where that will do */
     _Alignas(16) char arguments[]; /* of the function */
 } saved;
 
@@ -86,17 +87,17 @@ static strata__grid_matrix on_grid(const strata__matrix *matrix, const strata_te
                                  .whole = !tensor->matrix && !tensor->layout.split};
 }
 
-static void multiply(const saved *s, const strata_tensor *x, const strata_tensor *kernel,
-                     strata_tensor *y)
+static void multiply(const saved *s, const strata_tensor *x, const strata_tensor *kernel)
 {
     strata_context *ctx = x->ctx;
+    strata_tensor *z = s->z;
     if (kernel->matrix)
         strata__matmul(ctx, STRATA__PLAIN, on_grid(&s->x, x, x->data),
                        on_grid(kernel->matrix, kernel, kernel->data), 0.0f,
-                       on_grid(&s->y, y, y->data));
+                       on_grid(&s->y, z, z->data));
     else
         strata__gemm(ctx, false, false, s->rows, s->n, s->k, x->data, s->k, kernel->data, s->n,
-                     0.0f, y->data, s->n);
+                     0.0f, z->data, s->n);
 }
 
 /* dx = dz·Wᵀ */
@@ -138,8 +139,8 @@ static const float *before_activation(const saved *s, const strata_tensor *y, fl
     float *dz = dy->buffer->references > 1 ? *own : dy->data;
     if (!dz)
         strata__abort(y->ctx, "gradient of a dense product");
-    strata__pointwise_gradient(s->function, s->arguments, count, y->data, y->data, dy->data, 0.0f,
-                               dz);
+    strata__pointwise_gradient(s->function, s->arguments, count, s->z->data, y->data, dy->data,
+                               0.0f, dz);
     return dz;
 }
 
@@ -185,6 +186,14 @@ static void record(const saved *s, const strata__object *activation, strata_tens
         memcpy(kept->arguments, activation->config, size);
 }
 
+/* Memory of the product before the activation: of its own where gradients will ask for it. */
+static strata_tensor *product_for(strata_tensor *y, const strata__object *activation)
+{
+    bool keeps = y->ctx->tape && strata__activation_fused(activation) &&
+                 !strata__activation_in_place(activation);
+    return keeps ? strata__tensor_like(y) : y;
+}
+
 /* x whole or split, kernel whole or on the grid. */
 static strata_tensor *product(const char *who, strata_tensor *x, strata_tensor *kernel,
                               strata_tensor *bias, const strata__object *activation)
@@ -197,15 +206,17 @@ static strata_tensor *product(const char *who, strata_tensor *x, strata_tensor *
     saved s = {.rows = strata__local_rows(x),
                .k = strata__last(&x->shape),
                .n = strata__last(&y->local),
-               .function = function};
-    if (kernel->matrix &&
-        (describe(who, x, &s.x) != STRATA_OK || describe(who, y, &s.y) != STRATA_OK))
+               .function = function,
+               .z = product_for(y, activation)};
+    if (!s.z || (kernel->matrix &&
+                 (describe(who, x, &s.x) != STRATA_OK || describe(who, y, &s.y) != STRATA_OK)))
         return NULL;
-    multiply(&s, x, kernel, y);
+    multiply(&s, x, kernel);
     finish f = {.function = function,
                 .arguments = function ? activation->config : NULL,
                 .bias = bias ? bias->data : NULL,
                 .n = s.n,
+                .z = s.z->data,
                 .y = y->data};
     if (f.bias || f.function)
         strata__on_threads(s.rows, s.n, finish_rows, &f);

@@ -40,8 +40,8 @@ strata_tensor *strata__relu(strata_tensor *x, double negative_slope, double max_
 
 /*
  * kernel: whole (k × n) or sharded (kernel->matrix): then the products are those of ops/matmul.h, x may be whole or split, and y
- * is split over cols. bias (n) whole or split alike; may be NULL. A relu, or any activation whose gradient follows from y, is
- * fused. Gradient: dx = dy·Wᵀ (summed over cols), dW = xᵀ·dy (summed over rows), db = Σ dy.
+ * is split over cols. bias (n) whole or split alike; may be NULL. Bias and an activation of single elements are one pass over the
+ * product (ops/activation.h). Gradient: dx = dy·Wᵀ (summed over cols), dW = xᵀ·dy (summed over rows), db = Σ dy.
  */
 strata_tensor *strata__dense(const char *who, strata_tensor *x, strata_tensor *kernel, strata_tensor *bias,
                              const strata__object *activation);

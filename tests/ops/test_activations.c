@@ -116,8 +116,8 @@ static void test_activations_against_keras_on_every_mesh(void **state)
 
 /* --- what products need of them --- */
 
-/* In place, and the slope from the result alone, as where it is fused. */
-static void test_fused_activations_need_their_result_only(void **state)
+/* In place, and the slope from the result alone. */
+static void test_activations_in_place_need_their_result_only(void **state)
 {
     (void)state;
     static const char *const texts[] = {"relu",       "relu(negative_slope=0.2, threshold=0.5)",
@@ -129,7 +129,7 @@ static void test_fused_activations_need_their_result_only(void **state)
         strata__object_parse(ctx, &strata__activation_family, texts[t], &object);
         assert_all_ok(ctx);
         const strata__pointwise *function = strata__activation_fused(&object);
-        assert_all(function != NULL);
+        assert_all(function != NULL && strata__activation_in_place(&object));
         float x[100], y[100], ones[100], expected[100], slopes[100];
         for (int i = 0; i < 100; i++) {
             x[i] = y[i] = (float)(i - 50) / 17.0f;
@@ -145,18 +145,21 @@ static void test_fused_activations_need_their_result_only(void **state)
     }
 }
 
-/* The input of sigmoid is remembered, and the slopes of the others follow from it. */
-static void test_other_activations_are_not_fused(void **state)
+/* Slopes of some follow from the input; that of sigmoid is remembered, and softmax sees a whole
+ * axis.
+ */
+static void test_other_activations_keep_their_input(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"sigmoid", "silu", "softmax", "relu(max_value=2)",
-                                        "linear"};
+    static const char *const texts[] = {"silu",    "gelu",    "relu(max_value=2)",
+                                        "sigmoid", "softmax", "linear"};
     strata_context *ctx = test_context(test_mesh(0));
     for (size_t t = 0; t < TEST_COUNT(texts); t++) {
         strata__object object;
         strata__object_parse(ctx, &strata__activation_family, texts[t], &object);
         assert_all_ok(ctx);
-        assert_all(!strata__activation_fused(&object));
+        assert_all((strata__activation_fused(&object) != NULL) == (t < 3));
+        assert_all(t >= 3 || !strata__activation_in_place(&object));
         strata__object_free(ctx, &object);
     }
 }
@@ -377,8 +380,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_activations_against_keras_on_every_mesh),
-        cmocka_unit_test(test_fused_activations_need_their_result_only),
-        cmocka_unit_test(test_other_activations_are_not_fused),
+        cmocka_unit_test(test_activations_in_place_need_their_result_only),
+        cmocka_unit_test(test_other_activations_keep_their_input),
         cmocka_unit_test(test_results_remember_their_logits),
         cmocka_unit_test(test_activations_of_split_features),
         cmocka_unit_test(test_softmax_keeps_features_split),
