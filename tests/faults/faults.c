@@ -38,8 +38,8 @@ long fault_count(void)
     return count;
 }
 
-static const char *const call_names[FAULT_CALLS] = {"open", "reserve", "write",  "read",
-                                                    "sync", "close",   "rename", "memory"};
+static const char *const call_names[FAULT_CALLS] = {"open",  "reserve", "write",  "read", "sync",
+                                                    "close", "rename",  "memory", "file"};
 
 bool fault_set_from_environment(int rank)
 {
@@ -63,7 +63,8 @@ bool fault_set_from_environment(int rank)
 /* Whether the call at hand is the one, and for FAULT_FAIL errno. */
 static bool hits(fault_call call)
 {
-    if (!planned || call != plan.call)
+    bool meant = call == plan.call || (plan.call == FAULT_FILE && call != FAULT_MEMORY);
+    if (!planned || !meant)
         return false;
     long number = ++count;
     if (plan.at == 0 || (plan.lasting ? number < plan.at : number != plan.at))
@@ -204,8 +205,16 @@ EVERYBODY int rename(const char *from, const char *to)
 
 /* --- memory --- */
 
+/* Whether the code at this address is of the program and not of a library. */
+static bool is_program(void *address)
+{
+    Dl_info here, there;
+    return dladdr(&plan, &here) && dladdr(address, &there) && here.dli_fbase == there.dli_fbase;
+}
+
 EVERYBODY void *aligned_alloc(size_t alignment, size_t bytes)
 {
     void *(*function)(size_t, size_t) = (void *(*)(size_t, size_t))real("aligned_alloc");
-    return hits(FAULT_MEMORY) ? NULL : function(alignment, bytes);
+    bool counts = planned && is_program(__builtin_return_address(0));
+    return counts && hits(FAULT_MEMORY) ? NULL : function(alignment, bytes);
 }

@@ -20,6 +20,7 @@ typedef enum fault_call {
     FAULT_CLOSE,   /* the descriptor is closed all the same, as Linux does */
     FAULT_RENAME,
     FAULT_MEMORY, /* aligned_alloc */
+    FAULT_FILE,   /* any of those on files */
     FAULT_CALLS
 } fault_call;
 
