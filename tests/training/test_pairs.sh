@@ -4,17 +4,18 @@
 #
 # STRATA_PAIRS=all takes all 22 meshes, which are 484 pairs (make check-resume); otherwise some of them.
 set -u
+. "$srcdir/tests/tap.sh"
 which=${STRATA_PAIRS:-some}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-failed=0
+wrong=
 for half in write read; do
     for ranks in 1 2 3 4 6; do
         "$MPIRUN" -n $ranks tests/training/pairs $half "$folder" "$which" < /dev/null
         status=$?
-        [ $status = 0 ] || failed=1
+        [ $status = 0 ] || wrong="$wrong $half on $ranks ranks: exit status $status;"
         echo "# exit $status: $half on $ranks ranks"
     done
 done
-exit $failed
+verdict "all halves have ended well" "$wrong"
