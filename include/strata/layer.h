@@ -222,7 +222,10 @@ STRATA_EXPORT strata_status strata_layer_add_loss(strata_layer *layer, strata_te
 /** Losses of the last outermost call (the layer's and its sublayers'), then one for each regularized trainable weight; count returned. */
 STRATA_EXPORT int strata_layer_losses(strata_layer *layer, strata_tensor **losses, int size);
 
-/** tf.keras's add_metric in `call`: the mean of the value over calls and samples, under that name. aggregation "mean". */
+/**
+ * tf.keras's add_metric in `call`: the mean of the value over calls and samples, under that name. aggregation "mean". Collective on
+ * the columns of the mesh where the value is split.
+ */
 STRATA_EXPORT strata_status strata_layer_add_metric(strata_layer *layer, strata_tensor *value, const char *name);
 /** Number of metrics of the layer and its sublayers; name and value of one of them. Value: Collective on the mesh. */
 STRATA_EXPORT int strata_layer_metric_count(const strata_layer *layer);

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "layers/layer.h"
 #include "ops/batch.h"
+#include "ops/ops.h"
 
 strata_status strata_layer_add_loss(strata_layer *layer, strata_tensor *loss)
 {
@@ -118,6 +119,11 @@ strata_status strata_layer_add_metric(strata_layer *layer, strata_tensor *value,
         return STRATA_NO_MEMORY;
     if (value->symbolic)
         return STRATA_OK;
+    strata__tape *paused = strata__tape_pause(layer->ctx);
+    value = strata__whole(value);
+    strata__tape_resume(layer->ctx, paused);
+    if (!value)
+        return layer->ctx->status;
     /* A whole value is the same on every rank: each carries its share of the one that counts. */
     double share = value->layout.batch ? 1.0 : 1.0 / layer->ctx->mesh->groups[STRATA__BATCH].size;
     int64_t count = strata__local_count(value);

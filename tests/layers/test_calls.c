@@ -379,6 +379,7 @@ static strata_tensor *adds_metrics(strata_layer *layer, strata_tensor *x, bool t
     (void)training;
     strata_layer_add_metric(layer, x, "elements");
     strata_layer_add_metric(layer, strata_ops_mean(x, STRATA_NONE, false), "mean");
+    strata_layer_add_metric(layer, strata__split(x), "pieces");
     return x;
 }
 
@@ -400,12 +401,13 @@ static void test_metrics_are_means_over_calls(void **state)
         strata_layer *layer = probe_new(ctx, adds_metrics);
         call_once(layer, 5);
         call_once(layer, 1);
-        assert_all_int_equal(strata_layer_metric_count(layer), 2);
+        assert_all_int_equal(strata_layer_metric_count(layer), 3);
         assert_all_string_equal(strata_layer_metric_name(layer, 0), "elements");
         assert_all_string_equal(strata_layer_metric_name(layer, 1), "mean");
-        assert_all(strata_layer_metric_name(layer, 2) == NULL);
+        assert_all(strata_layer_metric_name(layer, 3) == NULL);
         assert_all_near(strata_layer_metric_value(layer, 0), 46.0 / 12, 1e-6);
         assert_all_near(strata_layer_metric_value(layer, 1), 2.5, 1e-6);
+        assert_all_near(strata_layer_metric_value(layer, 2), 46.0 / 12, 1e-6);
         strata_layer_reset_metrics(layer);
         assert_all_near(strata_layer_metric_value(layer, 0), 0, 0);
     }
