@@ -189,10 +189,10 @@ static strata_tensor *block(strata_tensor *x, const arguments *a)
     return strata_add(STRATA_LIST(x, h));
 }
 
-/* Logits (…, 256) of the next byte. Sequences may have any length. */
+/* Logits (…, 256) of the next byte. */
 static strata_model *network(strata_context *ctx, const arguments *a)
 {
-    strata_tensor *bytes = strata_input(ctx, .shape = {STRATA_NONE}, .dtype = "int32");
+    strata_tensor *bytes = strata_input(ctx, .shape = {a->length}, .dtype = "int32");
     strata_tensor *x =
         strata_embedding(bytes, .input_dim = VALUES, .output_dim = a->heads * HEAD_FEATURES);
     for (int64_t i = 0; i < a->blocks; i++)
@@ -260,43 +260,58 @@ static int draw(const float *logits, uint64_t *random)
     return best;
 }
 
-/* Logits of the byte after `count` bytes. */
-static bool foretell(strata_model *model, const int32_t *bytes, int64_t count, float *all)
+/* A sequence that is written, and what is foretold of its last part. */
+typedef struct sample {
+    int32_t *bytes; /* (length of a sequence + what is written) */
+    int64_t count;
+    float *logits; /* (length, 256) */
+} sample;
+
+/* Logits of the byte after the last one. Nothing depends on what stands behind a byte, so that a
+ * short beginning may be followed by anything. */
+static const float *foretell(strata_model *model, const sample *s, int64_t length)
 {
     strata_context *ctx = strata_model_context(model);
+    int64_t seen = s->count < length ? s->count : length;
     strata_scope_begin(ctx);
-    strata_tensor *x = strata_tensor_batch_from(ctx, STRATA_INT32, STRATA_SHAPE(1, count), bytes);
+    strata_tensor *x = strata_tensor_batch_from(ctx, STRATA_INT32, STRATA_SHAPE(1, length),
+                                                s->bytes + s->count - seen);
     strata_tensor *y = x ? strata_layer_call(strata_model_layer(model), x) : NULL;
-    bool done = y && strata_tensor_gather(y, all) == STRATA_OK;
+    bool done = y && strata_tensor_gather(y, s->logits) == STRATA_OK;
     strata_tensor_release(x);
     strata_scope_end(ctx);
-    return done;
+    return done ? s->logits + (seen - 1) * VALUES : NULL;
 }
 
+static void print_sample(const sample *s)
+{
+    for (int64_t i = 0; i < s->count; i++)
+        putchar(s->bytes[i]);
+    putchar('\n');
+}
+
+/* After the prompt, or after a line end where there is none. */
 static void write_sample(strata_model *model, const arguments *a)
 {
     strata_context *ctx = strata_model_context(model);
-    int64_t count = 0, prompt = (int64_t)strlen(a->prompt), room = a->sample + prompt + 1;
-    int32_t *bytes = calloc((size_t)room, sizeof *bytes);
-    float *logits = malloc((size_t)a->length * VALUES * sizeof *logits);
+    const char *prompt = *a->prompt ? a->prompt : "\n";
+    int64_t first = (int64_t)strlen(prompt);
+    sample s = {.bytes = calloc((size_t)(first + a->sample + a->length), sizeof *s.bytes),
+                .logits = malloc((size_t)a->length * VALUES * sizeof *s.logits)};
+    if (!s.bytes || !s.logits)
+        strata_fail(ctx, STRATA_NO_MEMORY, "no memory for a sample of %lld bytes",
+                    (long long)a->sample);
     uint64_t random = 1;
-    bool goes_on = bytes && logits;
-    for (; goes_on && count < prompt; count++)
-        bytes[count] = (unsigned char)a->prompt[count];
-    while (goes_on && count < a->sample + prompt) {
-        int64_t seen = count < a->length ? count : a->length;
-        if (seen == 0)
-            seen = count = 1; /* without a prompt: after a zero byte */
-        goes_on = foretell(model, bytes + count - seen, seen, logits);
-        if (goes_on)
-            bytes[count++] = draw(logits + (seen - 1) * VALUES, &random);
-    }
-    for (int64_t i = 0; goes_on && strata_rank(ctx) == 0 && i < count; i++)
-        putchar(bytes[i]);
-    if (goes_on && strata_rank(ctx) == 0)
-        putchar('\n');
-    free(bytes);
-    free(logits);
+    const float *logits = NULL;
+    for (; strata_agree(ctx) == STRATA_OK && s.count < first; s.count++)
+        s.bytes[s.count] = (unsigned char)prompt[s.count];
+    while (s.count >= first && s.count < first + a->sample &&
+           (logits = foretell(model, &s, a->length)))
+        s.bytes[s.count++] = draw(logits, &random);
+    if (logits && strata_rank(ctx) == 0)
+        print_sample(&s);
+    free(s.bytes);
+    free(s.logits);
 }
 
 static void run(strata_context *ctx, const arguments *a)
