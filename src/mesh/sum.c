@@ -25,9 +25,22 @@ static void add_one(float *restrict sum, const float *restrict a, int length)
         sum[i] += a[i];
 }
 
+/* target[i] may be a[i] or b[i]. */
+STRATA__SIMD
+static void add_pair(float *target, const float *a, const float *b, int64_t length)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < length; i++)
+        target[i] = a[i] + b[i];
+}
+
 void strata__sum_vectors(float *target, const float *const *sources, int count, int64_t length)
 {
     _Alignas(64) float sum[BLOCK];
+    if (count == 2) {
+        add_pair(target, sources[0], sources[1], length);
+        return;
+    }
     for (int64_t first = 0; first < length; first += BLOCK) {
         int block = (int)(length - first < BLOCK ? length - first : BLOCK);
         if (count == 1)

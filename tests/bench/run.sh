@@ -151,4 +151,5 @@ bfloat16_row
 wide_rows
 start_row
 "$MPIRUN" -n 2 "$bench/bench_reduce" 2> /dev/null
+"$MPIRUN" -n 2 "$bench/bench_share" 2> /dev/null
 "$MPIRUN" -n 2 "$bench/bench_matmul" 2> /dev/null
