@@ -93,10 +93,10 @@ static strata_model *embedding(strata_context *ctx)
 static strata_model *transformer(strata_context *ctx)
 {
     strata_tensor *words = strata_input(ctx, .shape = {6}, .dtype = "int32", .name = "words");
-    strata_tensor *memory = strata_input(ctx, .shape = {4, 5}, .name = "memory");
+    strata_tensor *memory = strata_input(ctx, .shape = {4, 12}, .name = "memory");
     strata_tensor *mask = strata_input(ctx, .shape = {6, 4}, .dtype = "bool", .name = "mask");
     strata_tensor *x =
-        strata_embedding(words, .input_dim = 20, .output_dim = 12, .mask_zero = true);
+        strata_embedding(words, .input_dim = 20, .output_dim = 12);
     strata_tensor *y = strata_multi_head_attention(x, x, .num_heads = 3, .key_dim = 4,
                                                    .value_dim = 5, .dropout = 0.1, .seed = 3,
                                                    .use_causal_mask = true);
@@ -105,7 +105,7 @@ static strata_model *transformer(strata_context *ctx)
                                      .num_key_value_heads = 2, .attention_mask = mask,
                                      .kernel_regularizer = "L2(1e-4)");
     x = strata_add(STRATA_LIST(x, y));
-    y = strata_einsum_dense(x, .equation = "abc,cde->abde", .output_shape = {STRATA_NONE, 3, 8},
+    y = strata_einsum_dense(x, .equation = "abc,cde->abde", .output_shape = {6, 3, 8},
                             .bias_axes = "de", .activation = "gelu");
     y = strata_einsum_dense(y, .equation = "...de,dec->...c", .output_shape = {12},
                             .bias_axes = "c");

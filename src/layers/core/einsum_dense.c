@@ -14,7 +14,6 @@ typedef strata_einsum_dense_config config;
 static const config defaults = {strata_einsum_dense_defaults};
 static const strata_field fields[] = {
     STRATA_LAYER_FIELDS(config),
-    STRATA_LAYER_ACTIVITY_FIELD(config),
     STRATA_FIELD(config, output_shape, .required = true, .min = 0, .max = INT32_MAX,
                  .or_number = true, .help = "sizes of the output's axes after the batch"),
     STRATA_FIELD(config, equation, .required = true, .help = "letters of the axes"),
@@ -28,6 +27,8 @@ static const strata_field fields[] = {
                  .help = "of the kernel"),
     STRATA_FIELD(config, bias_regularizer, .family = &strata__regularizer_family,
                  .help = "of the bias"),
+    STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,
+                 .help = "of the output"),
     STRATA_FIELD(config, kernel_constraint, .family = &strata__constraint_family,
                  .help = "of the kernel"),
     STRATA_FIELD(config, bias_constraint, .family = &strata__constraint_family,
