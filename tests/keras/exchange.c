@@ -95,11 +95,10 @@ static strata_model *transformer(strata_context *ctx)
     strata_tensor *words = strata_input(ctx, .shape = {6}, .dtype = "int32", .name = "words");
     strata_tensor *memory = strata_input(ctx, .shape = {4, 12}, .name = "memory");
     strata_tensor *mask = strata_input(ctx, .shape = {6, 4}, .dtype = "bool", .name = "mask");
-    strata_tensor *x =
-        strata_embedding(words, .input_dim = 20, .output_dim = 12);
-    strata_tensor *y = strata_multi_head_attention(x, x, .num_heads = 3, .key_dim = 4,
-                                                   .value_dim = 5, .dropout = 0.1, .seed = 3,
-                                                   .use_causal_mask = true);
+    strata_tensor *x = strata_embedding(words, .input_dim = 20, .output_dim = 12);
+    strata_tensor *y =
+        strata_multi_head_attention(x, x, .num_heads = 3, .key_dim = 4, .value_dim = 5,
+                                    .dropout = 0.1, .seed = 3, .use_causal_mask = true);
     x = strata_layer_normalization(strata_add(STRATA_LIST(x, y)));
     y = strata_group_query_attention(x, memory, .head_dim = 4, .num_query_heads = 4,
                                      .num_key_value_heads = 2, .attention_mask = mask,
