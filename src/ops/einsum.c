@@ -95,21 +95,13 @@ static bool in_order(const int *axes, int rank)
     return true;
 }
 
-static float *scratch(strata_context *ctx, int64_t count)
-{
-    float *memory = strata__alloc(ctx, (size_t)count * sizeof *memory);
-    if (!memory)
-        strata__abort(ctx, "einsum");
-    return memory;
-}
-
 /* The data of a tensor with its axes in that order: its own, or a copy in `own`, to be freed. */
 static const float *arranged(const strata_tensor *tensor, const int *axes, float **own)
 {
     *own = NULL;
     if (in_order(axes, tensor->local.rank))
         return tensor->data;
-    *own = scratch(tensor->ctx, strata__local_count(tensor));
+    *own = strata__scratch(tensor->ctx, strata__local_count(tensor), sizeof(float));
     strata__permute_axes(tensor->data, &tensor->local, axes, sizeof(float), *own);
     return *own;
 }
@@ -117,8 +109,9 @@ static const float *arranged(const strata_tensor *tensor, const int *axes, float
 /* Where to write what lies in that order: the tensor's own memory, or `own`. */
 static float *room_for(strata_tensor *tensor, const int *axes, float **own)
 {
-    *own = in_order(axes, tensor->local.rank) ? NULL
-                                              : scratch(tensor->ctx, strata__local_count(tensor));
+    *own = in_order(axes, tensor->local.rank)
+               ? NULL
+               : strata__scratch(tensor->ctx, strata__local_count(tensor), sizeof(float));
     return *own ? *own : tensor->data;
 }
 
