@@ -46,10 +46,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 static const strata_layer_class compute_sum_class = {
     .name = "ComputeSum",
     .package = "Guide",
-    .config_size = sizeof(compute_sum_config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(compute_sum_config, defaults, fields),
     .state_size = sizeof(compute_sum_state),
     .create = create,
     .call = call,

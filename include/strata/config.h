@@ -69,6 +69,11 @@ typedef struct strata_field {
         .size = sizeof(((config *)0)->member), .type = STRATA_FIELD_TYPE(config, member),          \
         __VA_ARGS__                                                                                \
     }
+
+/** Members of a class that is configured by a struct: its type, one with the defaults, and its table. */
+#define STRATA_CLASS_CONFIG(config, default_config, table)                                         \
+    .config_size = sizeof(config), .defaults = &(default_config), .fields = (table),               \
+    .field_count = sizeof(table) / sizeof *(table)
 #endif
 
 #ifdef __cplusplus

@@ -8,14 +8,19 @@
 #include "base/random.h"
 #include "state/initializer.h"
 
-void *strata__config_member(const strata_layer *layer, const char *field)
+static const strata_field *row_of(const strata_layer *layer, const char *field)
 {
     for (int i = 0; i < layer->class->field_count; i++) {
-        const strata_field *row = &layer->class->fields[i];
-        if (strcmp(row->name, field) == 0)
-            return (char *)layer->config + row->offset;
+        if (strcmp(layer->class->fields[i].name, field) == 0)
+            return &layer->class->fields[i];
     }
     return NULL;
+}
+
+void *strata__config_member(const strata_layer *layer, const char *field)
+{
+    const strata_field *row = row_of(layer, field);
+    return row ? (char *)layer->config + row->offset : NULL;
 }
 
 static const char *text_member(const strata_layer *layer, const char *field)
@@ -72,12 +77,23 @@ static strata_status take_dtype(strata_layer *layer)
                         layer->name, layer->class->name, *member);
 }
 
+/* A custom layer's `activation` may be anything. */
+static strata_status take_activation(strata_layer *layer)
+{
+    const strata_field *row = row_of(layer, "activation");
+    if (!row || row->family != &strata__activation_family)
+        return STRATA_OK;
+    return strata__object_parse(layer->ctx, row->family, text_member(layer, row->name),
+                                &layer->activation);
+}
+
 static strata_status take_common(strata_layer *layer)
 {
     STRATA_TRY(take_name(layer));
     STRATA_TRY(take_dtype(layer));
     layer->path = strata__strdup(layer->ctx, layer->name);
     layer->trainable = bool_member(layer, "trainable", true);
+    STRATA_TRY(take_activation(layer));
     return strata__object_parse(layer->ctx, &strata__regularizer_family,
                                 text_member(layer, "activity_regularizer"),
                                 &layer->activity_regularizer);
@@ -163,6 +179,7 @@ static void layer_free(strata_layer *layer)
                              &layer->metrics,         &layer->calls};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         strata__list_free(ctx, lists[i]);
+    strata__object_free(ctx, &layer->activation);
     strata__object_free(ctx, &layer->activity_regularizer);
     strata__config_free(ctx, &layer->described, layer->config);
     strata__free(ctx, layer->build_shapes);

@@ -16,6 +16,10 @@
     STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,              \
                  .omit_default = true, .help = "of the output")
 
+/* The row of an activation function: the layer's `activation`. */
+#define STRATA_LAYER_ACTIVATION_FIELD(config)                                                      \
+    STRATA_FIELD(config, activation, .family = &strata__activation_family, .help = "of the result")
+
 /* A growing list of pointers. */
 typedef struct strata__list {
     int count, room;
@@ -72,12 +76,12 @@ struct strata_layer {
     int build_count;
     strata_shape *build_shapes;
     strata__list trainable_store,
-        non_trainable_store; /* strata_variable, by add_weight's argument */
-    strata__list sublayers;  /* strata__sublayer */
-    strata__list losses;     /* strata_tensor of the last pass; kept */
-    strata__list metrics;    /* strata__layer_metric */
-    strata__list calls;      /* strata__graph_call */
-    strata__object activity_regularizer;
+        non_trainable_store;                         /* strata_variable, by add_weight's argument */
+    strata__list sublayers;                          /* strata__sublayer */
+    strata__list losses;                             /* strata_tensor of the last pass; kept */
+    strata__list metrics;                            /* strata__layer_metric */
+    strata__list calls;                              /* strata__graph_call */
+    strata__object activation, activity_regularizer; /* where the class has such a row */
     int spec_count;
     strata_input_spec specs[STRATA_MAX_RANK];
     /* Built-in classes with a JSON form that is not their field table's: the model room's,

@@ -406,10 +406,7 @@ void strata__models_free(strata_context *ctx)
 
 const strata_layer_class strata_functional_class = {
     .name = "Functional",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     .min_inputs = 1,
     .max_inputs = -1,
@@ -420,10 +417,7 @@ const strata_layer_class strata_functional_class = {
 
 const strata_layer_class strata_sequential_class = {
     .name = "Sequential",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     .min_inputs = 1,
     .max_inputs = -1,

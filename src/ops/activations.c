@@ -58,9 +58,7 @@ static strata_tensor *softmax_over(strata_tensor *x, int count, const int *axes)
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }
-#define ARGUMENTS(id)                                                                              \
-    .config_size = sizeof id##_defaults, .defaults = &id##_defaults, .fields = id##_fields,        \
-    .field_count = sizeof id##_fields / sizeof *id##_fields
+#define ARGUMENTS(id) STRATA_CLASS_CONFIG(id##_defaults, id##_defaults, id##_fields)
 
 FUNCTION(elu, ARGUMENTS(elu), METHODS(.pointwise = &strata__elu));
 FUNCTION(exponential, METHODS(.pointwise = &strata__exponential));

@@ -109,20 +109,14 @@ static const strata__class random_normal = {
     .name = "RandomNormal",
     .aliases = "normal",
     .module = "keras.initializers",
-    .config_size = sizeof(normal_config),
-    .defaults = &normal_defaults,
-    .fields = normal_fields,
-    .field_count = sizeof normal_fields / sizeof *normal_fields,
+    STRATA_CLASS_CONFIG(normal_config, normal_defaults, normal_fields),
     .methods = &(const strata__initializer_methods){.fill = normal_fill},
 };
 
 static const strata__class truncated_normal = {
     .name = "TruncatedNormal",
     .module = "keras.initializers",
-    .config_size = sizeof(normal_config),
-    .defaults = &normal_defaults,
-    .fields = normal_fields,
-    .field_count = sizeof normal_fields / sizeof *normal_fields,
+    STRATA_CLASS_CONFIG(normal_config, normal_defaults, normal_fields),
     .methods = &(const strata__initializer_methods){.fill = truncated_fill},
 };
 
@@ -186,8 +180,6 @@ static const strata_field scaling_fields[] = {
 };
 
 enum { SCALING_FIELDS = sizeof scaling_fields / sizeof *scaling_fields };
-/* The last row of the table is all that the six have. */
-#define SEED_FIELD &scaling_fields[SCALING_FIELDS - 1]
 
 /* (receptive field …, in, out); a vector is both. */
 static double fan(const strata_shape *shape, const char *mode)
@@ -239,77 +231,24 @@ static const strata__class variance_scaling = {
     .methods = &scaling_methods,
 };
 
-static const strata__class glorot_normal = {
-    .name = "GlorotNormal",
-    .module = "keras.initializers",
-    .config_size = sizeof(scaling_config),
-    .defaults =
-        &(const scaling_config){
-            .scale = 1, .mode = "fan_avg", .distribution = "truncated_normal", .seed = STRATA_NONE},
-    .fields = SEED_FIELD,
-    .field_count = 1,
-    .methods = &scaling_methods,
-};
-
-static const strata__class glorot_uniform = {
-    .name = "GlorotUniform",
-    .module = "keras.initializers",
-    .config_size = sizeof(scaling_config),
-    .defaults =
-        &(const scaling_config){
-            .scale = 1, .mode = "fan_avg", .distribution = "uniform", .seed = STRATA_NONE},
-    .fields = SEED_FIELD,
-    .field_count = 1,
-    .methods = &scaling_methods,
-};
-
-static const strata__class he_normal = {
-    .name = "HeNormal",
-    .module = "keras.initializers",
-    .config_size = sizeof(scaling_config),
-    .defaults =
-        &(const scaling_config){
-            .scale = 2, .mode = "fan_in", .distribution = "truncated_normal", .seed = STRATA_NONE},
-    .fields = SEED_FIELD,
-    .field_count = 1,
-    .methods = &scaling_methods,
-};
-
-static const strata__class he_uniform = {
-    .name = "HeUniform",
-    .module = "keras.initializers",
-    .config_size = sizeof(scaling_config),
-    .defaults =
-        &(const scaling_config){
-            .scale = 2, .mode = "fan_in", .distribution = "uniform", .seed = STRATA_NONE},
-    .fields = SEED_FIELD,
-    .field_count = 1,
-    .methods = &scaling_methods,
-};
-
-static const strata__class lecun_normal = {
-    .name = "LecunNormal",
-    .module = "keras.initializers",
-    .config_size = sizeof(scaling_config),
-    .defaults =
-        &(const scaling_config){
-            .scale = 1, .mode = "fan_in", .distribution = "truncated_normal", .seed = STRATA_NONE},
-    .fields = SEED_FIELD,
-    .field_count = 1,
-    .methods = &scaling_methods,
-};
-
-static const strata__class lecun_uniform = {
-    .name = "LecunUniform",
-    .module = "keras.initializers",
-    .config_size = sizeof(scaling_config),
-    .defaults =
-        &(const scaling_config){
-            .scale = 1, .mode = "fan_in", .distribution = "uniform", .seed = STRATA_NONE},
-    .fields = SEED_FIELD,
-    .field_count = 1,
-    .methods = &scaling_methods,
-};
+/* VarianceScaling by another name, with the seed as its only argument. */
+#define SCALING(id, keras_name, ...)                                                               \
+    static const strata__class id = {                                                              \
+        .name = keras_name,                                                                        \
+        .module = "keras.initializers",                                                            \
+        .config_size = sizeof(scaling_config),                                                     \
+        .defaults = &(const scaling_config){__VA_ARGS__, .seed = STRATA_NONE},                     \
+        .fields = &scaling_fields[SCALING_FIELDS - 1],                                             \
+        .field_count = 1,                                                                          \
+        .methods = &scaling_methods}
+SCALING(glorot_normal, "GlorotNormal", .scale = 1, .mode = "fan_avg",
+        .distribution = "truncated_normal");
+SCALING(glorot_uniform, "GlorotUniform", .scale = 1, .mode = "fan_avg", .distribution = "uniform");
+SCALING(he_normal, "HeNormal", .scale = 2, .mode = "fan_in", .distribution = "truncated_normal");
+SCALING(he_uniform, "HeUniform", .scale = 2, .mode = "fan_in", .distribution = "uniform");
+SCALING(lecun_normal, "LecunNormal", .scale = 1, .mode = "fan_in",
+        .distribution = "truncated_normal");
+SCALING(lecun_uniform, "LecunUniform", .scale = 1, .mode = "fan_in", .distribution = "uniform");
 
 /* --- Identity --- */
 

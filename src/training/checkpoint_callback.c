@@ -141,10 +141,7 @@ static strata_status restore(strata_callback *callback, strata_model *model, con
 const strata__class strata__checkpoint_callback = {
     .name = "Checkpoint",
     .module = "strata.callbacks",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .methods = &(const strata__callback_methods){
         .state_size = sizeof(checkpoint),
         .comes_last = true,

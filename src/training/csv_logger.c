@@ -325,10 +325,7 @@ static strata_status restore(strata_callback *callback, strata_model *model, con
 const strata__class strata__csv_logger = {
     .name = "CSVLogger",
     .module = "keras.callbacks",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .methods = &(const strata__callback_methods){
         .state_size = sizeof(logger),
         .hooks = {.train_begin = train_begin, .epoch_end = epoch_end, .train_end = train_end},

@@ -155,10 +155,7 @@ static strata__kept_weights *kept(strata_callback *callback)
 const strata__class strata__early_stopping = {
     .name = "EarlyStopping",
     .module = "keras.callbacks",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .methods = &(const strata__callback_methods){
         .state_size = sizeof(stopping),
         .hooks = {.train_begin = train_begin, .epoch_end = epoch_end, .train_end = train_end},

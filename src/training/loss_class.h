@@ -16,9 +16,7 @@
         STRATA_FIELD(strata__loss_config, name, .help = "of the loss")
 
 #define STRATA__LOSS_CLASS(default_config, table)                                                  \
-    .module = "keras.losses", .config_size = sizeof(strata__loss_config),                          \
-    .defaults = &(default_config), .fields = (table),                                              \
-    .field_count = sizeof(table) / sizeof *(table)
+    .module = "keras.losses", STRATA_CLASS_CONFIG(strata__loss_config, default_config, table)
 
 /* --- stages --- */
 

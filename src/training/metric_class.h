@@ -13,9 +13,7 @@
 #define STRATA__METRIC_DEFAULTS .threshold = 0.5, .k = 5, .axis = -1, .dtype = "float32"
 
 #define STRATA__METRIC_CLASS(default_config, table)                                                \
-    .module = "keras.metrics", .config_size = sizeof(strata__metric_config),                       \
-    .defaults = &(default_config), .fields = (table),                                              \
-    .field_count = sizeof(table) / sizeof *(table)
+    .module = "keras.metrics", STRATA_CLASS_CONFIG(strata__metric_config, default_config, table)
 
 extern const strata__class strata__metric_mean, strata__metric_mean_squared_error,
     strata__metric_mean_absolute_error, strata__metric_accuracy, strata__metric_binary_accuracy,

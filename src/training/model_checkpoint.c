@@ -189,10 +189,7 @@ static strata_status restore(strata_callback *callback, strata_model *model, con
 const strata__class strata__model_checkpoint = {
     .name = "ModelCheckpoint",
     .module = "keras.callbacks",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .methods = &(const strata__callback_methods){.state_size = sizeof(checkpoint),
                                                  .hooks = {.epoch_begin = epoch_begin,
                                                            .epoch_end = epoch_end,

@@ -55,9 +55,8 @@ typedef struct strata__optimizer_config {
     .gradient_accumulation_steps = STRATA_NONE
 
 #define STRATA__OPTIMIZER_CLASS(default_config, table)                                             \
-    .module = "keras.optimizers", .config_size = sizeof(strata__optimizer_config),                 \
-    .defaults = &(default_config), .fields = (table),                                              \
-    .field_count = sizeof(table) / sizeof *(table)
+    .module = "keras.optimizers",                                                                  \
+    STRATA_CLASS_CONFIG(strata__optimizer_config, default_config, table)
 
 /* Numbers of one step. */
 typedef struct strata__step {

@@ -17,9 +17,7 @@ typedef struct config {
 } config;
 
 #define CLASS(default_config, table)                                                               \
-    .module = "keras.optimizers.schedules", .config_size = sizeof(config),                         \
-    .defaults = &(default_config), .fields = (table),                                              \
-    .field_count = sizeof(table) / sizeof *(table)
+    .module = "keras.optimizers.schedules", STRATA_CLASS_CONFIG(config, default_config, table)
 
 #define INITIAL                                                                                    \
     STRATA_FIELD(config, initial_learning_rate, .required = true, .help = "rate of the first step")

@@ -33,10 +33,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 static const strata_layer_class holder = {
     .name = "Holder",
     .package = "Test",
-    .config_size = sizeof(holder_config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(holder_config, defaults, fields),
     .create = create,
     .call = call,
 };

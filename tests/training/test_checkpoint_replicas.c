@@ -37,10 +37,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 static const strata_layer_class tally_class = {
     .name = "Tally",
     .package = "Test",
-    .config_size = sizeof(tally_config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(tally_config, defaults, fields),
     .create = create,
     .call = call,
 };

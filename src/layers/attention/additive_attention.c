@@ -46,10 +46,7 @@ static strata_status call(strata_layer *layer, const strata_call *call, strata_t
 
 const strata_layer_class strata_additive_attention_class = {
     .name = "AdditiveAttention",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     STRATA__ONE_HEAD_CLASS,
     .build = build,

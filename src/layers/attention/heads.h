@@ -6,6 +6,7 @@
 #include <strata/layers/core.h>
 
 #include "layers/attention/call.h"
+#include "layers/weights.h"
 
 /* Members that both configurations have; the texts are borrowed. */
 typedef struct strata__heads_config {
@@ -43,20 +44,10 @@ typedef struct strata__heads_config {
                      .help = "positions less than so far apart attend"),                           \
         STRATA_FIELD(config, flash_attention, .omit_default = true,                                \
                      .help = "refuses what Keras's fused kernel cannot do"),                       \
-        STRATA_FIELD(config, kernel_initializer, .family = &strata__initializer_family,            \
-                     .help = "of the kernels"),                                                    \
-        STRATA_FIELD(config, bias_initializer, .family = &strata__initializer_family,              \
-                     .help = "of the biases"),                                                     \
-        STRATA_FIELD(config, kernel_regularizer, .family = &strata__regularizer_family,            \
-                     .help = "of the kernels"),                                                    \
-        STRATA_FIELD(config, bias_regularizer, .family = &strata__regularizer_family,              \
-                     .help = "of the biases"),                                                     \
+        STRATA__WEIGHT_FIELDS(config, kernel, "the kernels"),                                      \
+        STRATA__WEIGHT_FIELDS(config, bias, "the biases"),                                         \
         STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,          \
                      .help = "of the projections"),                                                \
-        STRATA_FIELD(config, kernel_constraint, .family = &strata__constraint_family,              \
-                     .help = "of the kernels"),                                                    \
-        STRATA_FIELD(config, bias_constraint, .family = &strata__constraint_family,                \
-                     .help = "of the biases"),                                                     \
         STRATA_FIELD(config, seed, .help = "of dropout; null: from the context's seed")
 
 /* The members of a class that are the same for both. */

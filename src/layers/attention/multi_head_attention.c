@@ -58,10 +58,7 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
 
 const strata_layer_class strata_multi_head_attention_class = {
     .name = "MultiHeadAttention",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     STRATA__HEADS_CLASS,
     .create = create,
     .build = build,

@@ -3,7 +3,7 @@
 #include <strata/layers/convolutional.h>
 
 #include "layers/sliding.h"
-#include "state/initializer.h"
+#include "layers/weights.h"
 
 typedef strata_conv2d_config config;
 static const config defaults = {strata_conv2d_defaults};
@@ -14,22 +14,12 @@ static const strata_field fields[] = {
     STRATA__KERNEL_FIELDS(config),
     STRATA_FIELD(config, groups, .min = 1, .max = INT32_MAX,
                  .help = "parts of the channels that do not mix"),
-    STRATA_FIELD(config, activation, .family = &strata__activation_family, .help = "of the result"),
+    STRATA_LAYER_ACTIVATION_FIELD(config),
     STRATA_FIELD(config, use_bias, .help = "whether a bias is added"),
-    STRATA_FIELD(config, kernel_initializer, .family = &strata__initializer_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_initializer, .family = &strata__initializer_family,
-                 .help = "of the bias"),
-    STRATA_FIELD(config, kernel_regularizer, .family = &strata__regularizer_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_regularizer, .family = &strata__regularizer_family,
-                 .help = "of the bias"),
+    STRATA__WEIGHT_FIELDS(config, kernel, "the kernel"),
+    STRATA__WEIGHT_FIELDS(config, bias, "the bias"),
     STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,
                  .help = "of the output"),
-    STRATA_FIELD(config, kernel_constraint, .family = &strata__constraint_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_constraint, .family = &strata__constraint_family,
-                 .help = "of the bias"),
 };
 
 enum { RANK = 2 };
@@ -38,7 +28,6 @@ typedef struct state {
     strata_variable *kernel; /* (k…, channels/groups, filters), matrix over the model grid unless
                                 there are groups */
     strata_variable *bias;   /* (filters), over cols like the kernel's columns */
-    strata__object activation;
 } state;
 
 static strata_status check(const strata_layer *layer, const config *c)
@@ -63,13 +52,11 @@ static strata_status check(const strata_layer *layer, const config *c)
 
 static strata_status create(strata_layer *layer)
 {
-    state *self = layer->state;
     const config *c = layer->config;
     STRATA_TRY(check(layer, c));
     STRATA_TRY(strata__set_data_format(layer));
     strata__require_channels(layer, RANK, c->data_format, STRATA_NONE);
-    return strata__object_parse(layer->ctx, &strata__activation_family, c->activation,
-                                &self->activation);
+    return layer->ctx->status;
 }
 
 static strata_status check_channels(const strata_layer *layer, int64_t groups, int64_t channels,
@@ -91,25 +78,16 @@ static void add_weights(strata_layer *layer, int64_t channels)
     state *self = layer->state;
     const config *c = layer->config;
     bool sharded = c->groups == 1;
-    self->kernel = strata__add_weight(
-        layer,
-        &(strata_weight){.name = "kernel",
-                         .shape = STRATA_SHAPE(c->kernel_size[0], c->kernel_size[1],
-                                               channels / c->groups, c->filters),
-                         .initializer = c->kernel_initializer,
-                         .regularizer = c->kernel_regularizer,
-                         .constraint = c->kernel_constraint,
-                         .trainable = 1},
-        sharded ? STRATA__MATRIX : STRATA__WHOLE, 0);
+    self->kernel =
+        strata__add_weight(layer,
+                           STRATA__WEIGHT("kernel", c, kernel,
+                                          STRATA_SHAPE(c->kernel_size[0], c->kernel_size[1],
+                                                       channels / c->groups, c->filters)),
+                           sharded ? STRATA__MATRIX : STRATA__WHOLE, 0);
     if (c->use_bias)
-        self->bias = strata__add_weight(layer,
-                                        &(strata_weight){.name = "bias",
-                                                         .shape = STRATA_SHAPE(c->filters),
-                                                         .initializer = c->bias_initializer,
-                                                         .regularizer = c->bias_regularizer,
-                                                         .constraint = c->bias_constraint,
-                                                         .trainable = 1},
-                                        sharded ? STRATA__VECTOR : STRATA__WHOLE, 0);
+        self->bias =
+            strata__add_weight(layer, STRATA__WEIGHT("bias", c, bias, STRATA_SHAPE(c->filters)),
+                               sharded ? STRATA__VECTOR : STRATA__WHOLE, 0);
 }
 
 static strata_status build(strata_layer *layer, int count, const strata_shape *inputs)
@@ -135,27 +113,17 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
     if (!strata__sliding_window(layer, &sliding, call->inputs[0], &window))
         return NULL;
     return strata__convolution(layer->name, call->inputs[0], strata_variable_value(self->kernel),
-                               self->bias ? strata_variable_value(self->bias) : NULL, &window,
-                               c->groups, &self->activation);
-}
-
-static void destroy(strata_layer *layer)
-{
-    state *self = layer->state;
-    strata__object_free(layer->ctx, &self->activation);
+                               strata_variable_value(self->bias), &window, c->groups,
+                               &layer->activation);
 }
 
 const strata_layer_class strata_conv2d_class = {
     .name = "Conv2D",
     .aliases = "Convolution2D",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     .features = STRATA_FEATURES_SHARDED,
     .create = create,
     .build = build,
     .call = call,
-    .destroy = destroy,
 };

@@ -4,7 +4,7 @@
 #include <strata/layers/convolutional.h>
 
 #include "layers/sliding.h"
-#include "state/initializer.h"
+#include "layers/weights.h"
 
 typedef strata_depthwise_conv2d_config config;
 static const config defaults = {strata_depthwise_conv2d_defaults};
@@ -13,22 +13,12 @@ static const strata_field fields[] = {
     STRATA_FIELD(config, depth_multiplier, .min = 1, .max = INT32_MAX,
                  .help = "outputs of each channel"),
     STRATA__KERNEL_FIELDS(config),
-    STRATA_FIELD(config, activation, .family = &strata__activation_family, .help = "of the result"),
+    STRATA_LAYER_ACTIVATION_FIELD(config),
     STRATA_FIELD(config, use_bias, .help = "whether a bias is added"),
-    STRATA_FIELD(config, depthwise_initializer, .family = &strata__initializer_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_initializer, .family = &strata__initializer_family,
-                 .help = "of the bias"),
-    STRATA_FIELD(config, depthwise_regularizer, .family = &strata__regularizer_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_regularizer, .family = &strata__regularizer_family,
-                 .help = "of the bias"),
+    STRATA__WEIGHT_FIELDS(config, depthwise, "the kernel"),
+    STRATA__WEIGHT_FIELDS(config, bias, "the bias"),
     STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,
                  .help = "of the output"),
-    STRATA_FIELD(config, depthwise_constraint, .family = &strata__constraint_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_constraint, .family = &strata__constraint_family,
-                 .help = "of the bias"),
 };
 
 enum { RANK = 2 };
@@ -36,42 +26,29 @@ enum { RANK = 2 };
 typedef struct state {
     strata_variable *kernel; /* (k…, channels, depth_multiplier) */
     strata_variable *bias;   /* (channels·depth_multiplier) */
-    strata__object activation;
 } state;
 
 static strata_status create(strata_layer *layer)
 {
-    state *self = layer->state;
     const config *c = layer->config;
     STRATA_TRY(strata__set_data_format(layer));
     strata__require_channels(layer, RANK, c->data_format, STRATA_NONE);
-    return strata__object_parse(layer->ctx, &strata__activation_family, c->activation,
-                                &self->activation);
+    return layer->ctx->status;
 }
 
 static void add_weights(strata_layer *layer, int64_t channels)
 {
     state *self = layer->state;
     const config *c = layer->config;
-    self->kernel = strata__add_weight(
-        layer,
-        &(strata_weight){.name = "kernel",
-                         .shape = STRATA_SHAPE(c->kernel_size[0], c->kernel_size[1], channels,
-                                               c->depth_multiplier),
-                         .initializer = c->depthwise_initializer,
-                         .regularizer = c->depthwise_regularizer,
-                         .constraint = c->depthwise_constraint,
-                         .trainable = 1},
-        STRATA__WHOLE, 0);
+    self->kernel =
+        strata__add_weight(layer,
+                           STRATA__WEIGHT("kernel", c, depthwise,
+                                          STRATA_SHAPE(c->kernel_size[0], c->kernel_size[1],
+                                                       channels, c->depth_multiplier)),
+                           STRATA__WHOLE, 0);
     if (c->use_bias)
         self->bias = strata__add_weight(
-            layer,
-            &(strata_weight){.name = "bias",
-                             .shape = STRATA_SHAPE(channels * c->depth_multiplier),
-                             .initializer = c->bias_initializer,
-                             .regularizer = c->bias_regularizer,
-                             .constraint = c->bias_constraint,
-                             .trainable = 1},
+            layer, STRATA__WEIGHT("bias", c, bias, STRATA_SHAPE(channels * c->depth_multiplier)),
             STRATA__WHOLE, 0);
 }
 
@@ -98,24 +75,14 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
         return NULL;
     return strata__depthwise_convolution(
         layer->name, call->inputs[0], strata_variable_value(self->kernel),
-        self->bias ? strata_variable_value(self->bias) : NULL, &window, &self->activation);
-}
-
-static void destroy(strata_layer *layer)
-{
-    state *self = layer->state;
-    strata__object_free(layer->ctx, &self->activation);
+        strata_variable_value(self->bias), &window, &layer->activation);
 }
 
 const strata_layer_class strata_depthwise_conv2d_class = {
     .name = "DepthwiseConv2D",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     .create = create,
     .build = build,
     .call = call,
-    .destroy = destroy,
 };

@@ -8,6 +8,7 @@
 
 #include <strata/layers/core.h>
 
+#include "layers/weights.h"
 #include "ops/einsum.h"
 
 typedef strata_einsum_dense_config config;
@@ -17,22 +18,12 @@ static const strata_field fields[] = {
     STRATA_FIELD(config, output_shape, .required = true, .min = 0, .max = INT32_MAX,
                  .or_number = true, .help = "sizes of the output's axes after the batch"),
     STRATA_FIELD(config, equation, .required = true, .help = "letters of the axes"),
-    STRATA_FIELD(config, activation, .family = &strata__activation_family, .help = "of the result"),
+    STRATA_LAYER_ACTIVATION_FIELD(config),
     STRATA_FIELD(config, bias_axes, .help = "output axes along which the bias differs"),
-    STRATA_FIELD(config, kernel_initializer, .family = &strata__initializer_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_initializer, .family = &strata__initializer_family,
-                 .help = "of the bias"),
-    STRATA_FIELD(config, kernel_regularizer, .family = &strata__regularizer_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_regularizer, .family = &strata__regularizer_family,
-                 .help = "of the bias"),
+    STRATA__WEIGHT_FIELDS(config, kernel, "the kernel"),
+    STRATA__WEIGHT_FIELDS(config, bias, "the bias"),
     STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,
                  .help = "of the output"),
-    STRATA_FIELD(config, kernel_constraint, .family = &strata__constraint_family,
-                 .help = "of the kernel"),
-    STRATA_FIELD(config, bias_constraint, .family = &strata__constraint_family,
-                 .help = "of the bias"),
 };
 
 /*
@@ -45,16 +36,7 @@ typedef struct state {
     int columns;                           /* last axes of the kernel and of y; 0: no product */
     int64_t column_sizes[STRATA_MAX_RANK]; /* [columns] */
     bool plain;                            /* the bias, if any, is that of the columns */
-    strata__object activation;
 } state;
-
-static strata_status create(strata_layer *layer)
-{
-    state *self = layer->state;
-    const config *c = layer->config;
-    return strata__object_parse(layer->ctx, &strata__activation_family, c->activation,
-                                &self->activation);
-}
 
 /* --- shapes --- */
 
@@ -196,22 +178,10 @@ static void add_weights(strata_layer *layer, const shapes *s)
     state *self = layer->state;
     const config *c = layer->config;
     bool product = self->columns > 0;
-    self->kernel = strata__add_weight(layer,
-                                      &(strata_weight){.name = "kernel",
-                                                       .shape = s->kernel,
-                                                       .initializer = c->kernel_initializer,
-                                                       .regularizer = c->kernel_regularizer,
-                                                       .constraint = c->kernel_constraint,
-                                                       .trainable = 1},
+    self->kernel = strata__add_weight(layer, STRATA__WEIGHT("kernel", c, kernel, s->kernel),
                                       product ? STRATA__MATRIX : STRATA__WHOLE, self->columns);
     if (c->bias_axes)
-        self->bias = strata__add_weight(layer,
-                                        &(strata_weight){.name = "bias",
-                                                         .shape = s->bias,
-                                                         .initializer = c->bias_initializer,
-                                                         .regularizer = c->bias_regularizer,
-                                                         .constraint = c->bias_constraint,
-                                                         .trainable = 1},
+        self->bias = strata__add_weight(layer, STRATA__WEIGHT("bias", c, bias, s->bias),
                                         self->plain ? STRATA__VECTOR : STRATA__WHOLE,
                                         self->plain ? self->columns : 0);
 }
@@ -249,9 +219,11 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
 
 /* Whether bias and activation can be left to the product: of several columns, which it sees as one
  * axis, the activation must treat each element by itself. */
-static bool fuses(const state *self)
+static bool fuses(const strata_layer *layer)
 {
-    return self->plain && (self->columns == 1 || strata__activation_elementwise(&self->activation));
+    const state *self = layer->state;
+    return self->plain &&
+           (self->columns == 1 || strata__activation_elementwise(&layer->activation));
 }
 
 /* x (…, k) → (…, n), with bias and activation where they are fused. */
@@ -260,8 +232,8 @@ static strata_tensor *product(strata_layer *layer, strata_tensor *x)
     static const strata__object linear = {0};
     state *self = layer->state;
     return strata__dense(layer->name, x, strata_variable_value(self->kernel),
-                         fuses(self) ? strata_variable_value(self->bias) : NULL,
-                         fuses(self) ? &self->activation : &linear);
+                         fuses(layer) ? strata_variable_value(self->bias) : NULL,
+                         fuses(layer) ? &layer->activation : &linear);
 }
 
 strata_tensor *strata__einsum_dense_product(strata_layer *layer, strata_tensor *x)
@@ -291,7 +263,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
     state *self = layer->state;
     strata_tensor *x = call->inputs[0];
-    if (self->columns > 0 && fuses(self))
+    if (self->columns > 0 && fuses(layer))
         return unfolded_product(layer, x);
     strata_tensor *y =
         self->columns > 0
@@ -299,25 +271,14 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
             : strata__einsum(layer->name, x, strata_variable_value(self->kernel), &self->equation);
     if (y && self->bias)
         y = strata_ops_add(y, bias_of(self));
-    return strata__activate(y, &self->activation);
-}
-
-static void destroy(strata_layer *layer)
-{
-    state *self = layer->state;
-    strata__object_free(layer->ctx, &self->activation);
+    return strata__activate(y, &layer->activation);
 }
 
 const strata_layer_class strata_einsum_dense_class = {
     .name = "EinsumDense",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     .features = STRATA_FEATURES_SHARDED,
-    .create = create,
     .build = build,
     .call = call,
-    .destroy = destroy,
 };

@@ -2,8 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strata/layers/core.h>
 
-#include "layers/layer.h"
-#include "state/initializer.h"
+#include "layers/weights.h"
 
 typedef strata_embedding_config config;
 static const config defaults = {strata_embedding_defaults};
@@ -13,14 +12,9 @@ static const strata_field fields[] = {
                  .help = "rows of the table"),
     STRATA_FIELD(config, output_dim, .required = true, .min = 1, .max = INT32_MAX,
                  .help = "columns of the table"),
-    STRATA_FIELD(config, embeddings_initializer, .family = &strata__initializer_family,
-                 .help = "of the table"),
-    STRATA_FIELD(config, embeddings_regularizer, .family = &strata__regularizer_family,
-                 .help = "of the table"),
+    STRATA__WEIGHT_FIELDS(config, embeddings, "the table"),
     STRATA_FIELD(config, activity_regularizer, .family = &strata__regularizer_family,
                  .help = "of the output"),
-    STRATA_FIELD(config, embeddings_constraint, .family = &strata__constraint_family,
-                 .help = "of the table"),
     STRATA_FIELD(config, mask_zero, .help = "whether 0 is padding"),
 };
 
@@ -34,15 +28,10 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
     (void)inputs;
     state *self = layer->state;
     const config *c = layer->config;
-    self->embeddings =
-        strata__add_weight(layer,
-                           &(strata_weight){.name = "embeddings",
-                                            .shape = STRATA_SHAPE(c->input_dim, c->output_dim),
-                                            .initializer = c->embeddings_initializer,
-                                            .regularizer = c->embeddings_regularizer,
-                                            .constraint = c->embeddings_constraint,
-                                            .trainable = 1},
-                           STRATA__MATRIX, 0);
+    self->embeddings = strata__add_weight(
+        layer,
+        STRATA__WEIGHT("embeddings", c, embeddings, STRATA_SHAPE(c->input_dim, c->output_dim)),
+        STRATA__MATRIX, 0);
     return layer->ctx->status;
 }
 
@@ -67,10 +56,7 @@ static strata_tensor *compute_mask(strata_layer *layer, const strata_call *call)
 
 const strata_layer_class strata_embedding_class = {
     .name = "Embedding",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     .features = STRATA_FEATURES_SHARDED,
     .uses_mask = true,

@@ -89,10 +89,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 
 const strata_layer_class strata_input_layer_class = {
     .name = "InputLayer",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .features = STRATA_FEATURES_LOCAL,
     .passes_mask = true,
     .bare_dtype = true,

@@ -156,10 +156,7 @@ static strata_tensor *compute_mask(strata_layer *layer, const strata_call *call)
 
 const strata_layer_class strata_lambda_class = {
     .name = "Lambda",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .create = create,
     .call = call,
     .compute_mask = compute_mask,

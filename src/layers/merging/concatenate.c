@@ -52,10 +52,7 @@ static strata_tensor *compute_mask(strata_layer *layer, const strata_call *call)
 
 const strata_layer_class strata_concatenate_class = {
     .name = "Concatenate",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .min_inputs = 1,
     .max_inputs = -1,
     .takes_list = true,

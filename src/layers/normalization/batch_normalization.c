@@ -1,7 +1,7 @@
 /* BatchNormalization. https://keras.io/api/layers/normalization_layers/batch_normalization */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/normalization/moving.h"
-#include "state/initializer.h"
+#include "layers/weights.h"
 
 typedef strata_batch_normalization_config config;
 static const config defaults = {strata_batch_normalization_defaults};
@@ -12,21 +12,12 @@ static const strata_field fields[] = {
     STRATA_FIELD(config, epsilon, .help = "added to the variance"),
     STRATA_FIELD(config, center, .help = "whether beta is added"),
     STRATA_FIELD(config, scale, .help = "whether gamma multiplies"),
-    STRATA_FIELD(config, beta_initializer, .family = &strata__initializer_family,
-                 .help = "of beta"),
-    STRATA_FIELD(config, gamma_initializer, .family = &strata__initializer_family,
-                 .help = "of gamma"),
+    STRATA__WEIGHT_FIELDS(config, beta, "beta"),
+    STRATA__WEIGHT_FIELDS(config, gamma, "gamma"),
     STRATA_FIELD(config, moving_mean_initializer, .family = &strata__initializer_family,
                  .help = "of the moving mean"),
     STRATA_FIELD(config, moving_variance_initializer, .family = &strata__initializer_family,
                  .help = "of the moving variance"),
-    STRATA_FIELD(config, beta_regularizer, .family = &strata__regularizer_family,
-                 .help = "of beta"),
-    STRATA_FIELD(config, gamma_regularizer, .family = &strata__regularizer_family,
-                 .help = "of gamma"),
-    STRATA_FIELD(config, beta_constraint, .family = &strata__constraint_family, .help = "of beta"),
-    STRATA_FIELD(config, gamma_constraint, .family = &strata__constraint_family,
-                 .help = "of gamma"),
     STRATA_FIELD(config, synchronized, .help = "kept: statistics are always those of all ranks"),
     STRATA_FIELD(config, renorm, .help = "batch renormalization"),
     STRATA_FIELD(config, renorm_clipping, .json = true, .help = "bounds rmin, rmax, dmax"),
@@ -43,15 +34,6 @@ static strata_status create(strata_layer *layer)
 {
     state *self = layer->state;
     return strata__moving_create(layer, &self->moving);
-}
-
-static strata_variable *add_trainable(strata_layer *layer, const char *name, int64_t n,
-                                      const char *initializer, const char *regularizer,
-                                      const char *constraint)
-{
-    return strata_layer_add_weight(layer, .name = name, .shape = STRATA_SHAPE(n),
-                                   .initializer = initializer, .regularizer = regularizer,
-                                   .constraint = constraint, .trainable = 1);
 }
 
 /* Positive axis, or −1 and an error. */
@@ -79,11 +61,11 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
         return STRATA_INVALID;
     int64_t n = inputs->dims[axis];
     if (c->scale)
-        self->gamma = add_trainable(layer, "gamma", n, c->gamma_initializer, c->gamma_regularizer,
-                                    c->gamma_constraint);
+        self->gamma = strata__add_weight(layer, STRATA__WEIGHT("gamma", c, gamma, STRATA_SHAPE(n)),
+                                         STRATA__WHOLE, 0);
     if (c->center)
-        self->beta = add_trainable(layer, "beta", n, c->beta_initializer, c->beta_regularizer,
-                                   c->beta_constraint);
+        self->beta = strata__add_weight(layer, STRATA__WEIGHT("beta", c, beta, STRATA_SHAPE(n)),
+                                        STRATA__WHOLE, 0);
     strata__moving_build(layer, &self->moving, n);
     strata_layer_set_input_spec(layer, 0,
                                 &(strata_input_spec){.ndim = inputs->rank,
@@ -93,11 +75,6 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
                                                      .axis_count = 1,
                                                      .axes = {{.axis = axis, .size = n}}});
     return layer->ctx->status;
-}
-
-static strata_tensor *optional_value(strata_variable *variable)
-{
-    return variable ? strata_variable_value(variable) : NULL;
 }
 
 static strata_tensor *normalize(strata_layer *layer, strata_tensor *x, strata_tensor *gamma,
@@ -142,8 +119,8 @@ static strata_tensor *train(strata_layer *layer, strata_tensor *x, strata_tensor
 static strata_tensor *call(strata_layer *layer, const strata_call *call)
 {
     const state *self = layer->state;
-    strata_tensor *x = call->inputs[0], *gamma = optional_value(self->gamma),
-                  *beta = optional_value(self->beta);
+    strata_tensor *x = call->inputs[0], *gamma = strata_variable_value(self->gamma),
+                  *beta = strata_variable_value(self->beta);
     if (call->training && layer->trainable && !x->symbolic)
         return train(layer, x, gamma, beta);
     return normalize(layer, x, gamma, beta, strata_variable_value(self->moving.mean),
@@ -152,10 +129,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 
 const strata_layer_class strata_batch_normalization_class = {
     .name = "BatchNormalization",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     .features = STRATA_FEATURES_SHARDED,
     .passes_mask = true,

@@ -3,7 +3,7 @@
 #include <strata/layers/normalization.h>
 
 #include "layers/normalization/sample_axes.h"
-#include "state/initializer.h"
+#include "layers/weights.h"
 
 typedef strata_layer_normalization_config config;
 static const config defaults = {strata_layer_normalization_defaults};
@@ -14,17 +14,8 @@ static const strata_field fields[] = {
     STRATA_FIELD(config, center, .help = "whether beta is added"),
     STRATA_FIELD(config, scale, .help = "whether gamma multiplies"),
     STRATA_FIELD(config, rms_scaling, .help = "whether the input is only divided, not centred"),
-    STRATA_FIELD(config, beta_initializer, .family = &strata__initializer_family,
-                 .help = "of beta"),
-    STRATA_FIELD(config, gamma_initializer, .family = &strata__initializer_family,
-                 .help = "of gamma"),
-    STRATA_FIELD(config, beta_regularizer, .family = &strata__regularizer_family,
-                 .help = "of beta"),
-    STRATA_FIELD(config, gamma_regularizer, .family = &strata__regularizer_family,
-                 .help = "of gamma"),
-    STRATA_FIELD(config, beta_constraint, .family = &strata__constraint_family, .help = "of beta"),
-    STRATA_FIELD(config, gamma_constraint, .family = &strata__constraint_family,
-                 .help = "of gamma"),
+    STRATA__WEIGHT_FIELDS(config, beta, "beta"),
+    STRATA__WEIGHT_FIELDS(config, gamma, "gamma"),
     STRATA_LAYER_ACTIVITY_FIELD(config),
 };
 
@@ -46,22 +37,10 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
     config *c = layer->config;
     STRATA_TRY(strata__sample_axes_build(layer, &c->axis, inputs, &self->axes));
     if (c->scale || c->rms_scaling)
-        self->gamma = strata__add_weight(layer,
-                                         &(strata_weight){.name = "gamma",
-                                                          .shape = self->axes.shape,
-                                                          .initializer = c->gamma_initializer,
-                                                          .regularizer = c->gamma_regularizer,
-                                                          .constraint = c->gamma_constraint,
-                                                          .trainable = 1},
+        self->gamma = strata__add_weight(layer, STRATA__WEIGHT("gamma", c, gamma, self->axes.shape),
                                          self->axes.placement, 0);
     if (c->center && !c->rms_scaling)
-        self->beta = strata__add_weight(layer,
-                                        &(strata_weight){.name = "beta",
-                                                         .shape = self->axes.shape,
-                                                         .initializer = c->beta_initializer,
-                                                         .regularizer = c->beta_regularizer,
-                                                         .constraint = c->beta_constraint,
-                                                         .trainable = 1},
+        self->beta = strata__add_weight(layer, STRATA__WEIGHT("beta", c, beta, self->axes.shape),
                                         self->axes.placement, 0);
     return layer->ctx->status;
 }
@@ -78,10 +57,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 
 const strata_layer_class strata_layer_normalization_class = {
     .name = "LayerNormalization",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .state_size = sizeof(state),
     .features = STRATA_FEATURES_SHARDED,
     .passes_mask = true,

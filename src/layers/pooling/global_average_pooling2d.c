@@ -35,10 +35,7 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 const strata_layer_class strata_global_average_pooling2d_class = {
     .name = "GlobalAveragePooling2D",
     .aliases = "GlobalAvgPool2D",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .features = STRATA_FEATURES_LOCAL,
     .create = create,
     .call = call,

@@ -38,9 +38,6 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
 
 const strata_layer_class strata_flatten_class = {
     .name = "Flatten",
-    .config_size = sizeof(config),
-    .defaults = &defaults,
-    .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    STRATA_CLASS_CONFIG(config, defaults, fields),
     .call = call,
 };
