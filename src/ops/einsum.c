@@ -149,54 +149,65 @@ static void multiply(const plan *p, const strata_tensor *x, const strata_tensor 
     strata__free(ctx, own_kernel);
 }
 
-static strata_tensor *new_gradient(const strata_tensor *x)
+/* The gradient of an operand, written with its axes in the order of the products. */
+typedef struct target {
+    strata_tensor *gradient;
+    const int *axes;
+    float *data, *own;
+} target;
+
+/* False: nobody wants it. */
+static bool target_begin(const strata_tensor *operand, const int *axes, target *t)
 {
-    strata_tensor *dx = strata__tensor_like(x);
-    if (!dx)
-        strata__abort(x->ctx, "gradient of einsum");
-    return strata_tensor_keep(dx);
+    if (!strata__wants(operand))
+        return false;
+    *t = (target){.gradient = strata__tensor_like(operand), .axes = axes};
+    if (!t->gradient)
+        strata__abort(operand->ctx, "gradient of einsum");
+    strata_tensor_keep(t->gradient);
+    t->data = room_for(t->gradient, axes, &t->own);
+    return true;
+}
+
+static void target_give(strata_tensor *operand, const target *t)
+{
+    put_back(t->gradient, t->axes, t->own);
+    strata__gradient_give(operand, t->gradient);
+    strata_tensor_release(t->gradient);
 }
 
 /* dx = dy · kernelᵀ; dy (shared, free, columns) */
 static void input_gradient(const plan *p, strata_tensor *x, const strata_tensor *kernel,
                            const float *dy)
 {
-    strata_context *ctx = x->ctx;
     int64_t m = p->free, n = p->columns, k = p->contracted;
-    if (!strata__wants(x))
+    target dx;
+    float *own;
+    if (!target_begin(x, p->x_axes, &dx))
         return;
-    strata_tensor *dx = new_gradient(x);
-    float *own_kernel, *own_x;
-    const float *b = arranged(kernel, p->kernel_axes, &own_kernel);
-    float *a = room_for(dx, p->x_axes, &own_x);
+    const float *b = arranged(kernel, p->kernel_axes, &own);
     for (int64_t i = 0; i < p->shared; i++)
-        strata__gemm(ctx, false, true, m, k, n, dy + i * m * n, n, b + i * k * n, n, 0.0f,
-                     a + i * m * k, k);
-    put_back(dx, p->x_axes, own_x);
-    strata__free(ctx, own_kernel);
-    strata__gradient_give(x, dx);
-    strata_tensor_release(dx);
+        strata__gemm(x->ctx, false, true, m, k, n, dy + i * m * n, n, b + i * k * n, n, 0.0f,
+                     dx.data + i * m * k, k);
+    strata__free(x->ctx, own);
+    target_give(x, &dx);
 }
 
 /* dkernel = xᵀ · dy; a part */
 static void kernel_gradient(const plan *p, const strata_tensor *x, strata_tensor *kernel,
                             const float *dy)
 {
-    strata_context *ctx = x->ctx;
     int64_t m = p->free, n = p->columns, k = p->contracted;
-    if (!strata__wants(kernel))
+    target dkernel;
+    float *own;
+    if (!target_begin(kernel, p->kernel_axes, &dkernel))
         return;
-    strata_tensor *dkernel = new_gradient(kernel);
-    float *own_x, *own_kernel;
-    const float *a = arranged(x, p->x_axes, &own_x);
-    float *b = room_for(dkernel, p->kernel_axes, &own_kernel);
+    const float *a = arranged(x, p->x_axes, &own);
     for (int64_t i = 0; i < p->shared; i++)
-        strata__batch_product_part(ctx, a + i * m * k, dy + i * m * n, m, k, n, 0.0f,
-                                   b + i * k * n);
-    put_back(dkernel, p->kernel_axes, own_kernel);
-    strata__free(ctx, own_x);
-    strata__gradient_give(kernel, dkernel);
-    strata_tensor_release(dkernel);
+        strata__batch_product_part(x->ctx, a + i * m * k, dy + i * m * n, m, k, n, 0.0f,
+                                   dkernel.data + i * k * n);
+    strata__free(x->ctx, own);
+    target_give(kernel, &dkernel);
 }
 
 static void gradient(strata_context *ctx, strata__node *node)
