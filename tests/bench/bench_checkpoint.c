@@ -104,10 +104,10 @@ static bool compare(load *l, const char *what, bool flat)
         ours = own < ours ? own : ours;
         theirs = plain < theirs ? plain : theirs;
     }
-    double mib = (double)(l->bytes / MIB * l->ctx->mesh->size);
+    double megabytes = 1e-6 * (double)(l->bytes * l->ctx->mesh->size);
     if (l->ctx->mesh->rank == 0 && good)
-        printf("checkpoint of 1 GiB, %d ranks, %s, MiB/s\t%.0f\t%.0f\tpwrite and fsync\t%.2f\n",
-               l->ctx->mesh->size, what, mib / ours, mib / theirs, theirs / ours);
+        printf("checkpoint write, 1 GiB, %d ranks, %s, MB/s\t%.0f\t%.0f\tpwrite and fsync\t%.2f\n",
+               l->ctx->mesh->size, what, megabytes / ours, megabytes / theirs, theirs / ours);
     return good;
 }
 

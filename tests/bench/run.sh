@@ -138,6 +138,13 @@ start_row() {
     row "start of mpirun -n 2 to the end of the first step, s" "$best" 1.0 "aim" "$(ratio 1 "$best")"
 }
 
+# 1 GiB on the disk of temporary files. Where that is memory, as tmpfs, reading back and checksums show.
+checkpoint_rows() {
+    folder=${TMPDIR:-/tmp}
+    type=$(df --output=fstype "$folder" | tail -n 1)
+    "$MPIRUN" -n 4 "$bench/bench_checkpoint" "$folder" 2> /dev/null | sed "s|, MB/s|, $type&|"
+}
+
 table=$(mktemp)
 trap 'rm -f "$table"' EXIT
 printf 'what\tours\tother\tname\tratio\n'
@@ -150,6 +157,7 @@ train_rows transformer 16
 bfloat16_row
 wide_rows
 start_row
+checkpoint_rows
 "$MPIRUN" -n 2 "$bench/bench_reduce" 2> /dev/null
 "$MPIRUN" -n 2 "$bench/bench_share" 2> /dev/null
 "$MPIRUN" -n 2 "$bench/bench_matmul" 2> /dev/null

@@ -155,6 +155,33 @@ static void test_crc32c_of_the_standard(void **state)
     assert_int_equal(strata__crc32c(strata__crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
 }
 
+/* Bit by bit, as the polynomial says. */
+static uint32_t plain_crc32c(const unsigned char *data, size_t size)
+{
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < 8 * size; i++) {
+        bool odd = (crc ^ data[i / 8] >> i % 8) & 1;
+        crc = crc >> 1 ^ (odd ? 0x82f63b78 : 0);
+    }
+    return ~crc;
+}
+
+/* Lengths around those of the strands that are summed up at a time, at any alignment. */
+static void test_crc32c_of_long_runs(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {7, 1023, 3071, 3072, 3073, 6143, 6144, 9999};
+    unsigned char data[10008];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)(i * i >> 5);
+    for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+        const unsigned char *at = data + i;
+        uint32_t sum = plain_crc32c(at, sizes[i]);
+        assert_int_equal(strata__crc32c(0, at, sizes[i]), sum);
+        assert_int_equal(strata__crc32c(strata__crc32c(0, at, 5), at + 5, sizes[i] - 5), sum);
+    }
+}
+
 static void test_saved_by_rows_and_loaded_by_columns(void **state)
 {
     (void)state;
@@ -442,6 +469,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc32c_of_the_standard),
+        cmocka_unit_test(test_crc32c_of_long_runs),
         cmocka_unit_test(test_saved_by_rows_and_loaded_by_columns),
         cmocka_unit_test(test_loaded_by_one_rank),
         cmocka_unit_test(test_entries_are_listed_by_name),
