@@ -205,10 +205,7 @@ static sum sum_for(strata_tensor *operand, bool over_cols, bool needed)
     sum s = {.operand = operand, .over_cols = over_cols};
     bool wanted = strata__wants(operand);
     if (wanted && !over_cols) {
-        float beta;
-        s.data = strata__gradient_into(operand, &beta);
-        if (beta == 0.0f)
-            memset(s.data, 0, (size_t)strata__local_count(operand) * sizeof *s.data);
+        s.data = strata__gradient_to_add(operand);
     } else if (wanted || needed) {
         int64_t count = strata__local_count(operand);
         s.own = strata__tensor_like(operand);

@@ -197,10 +197,7 @@ static void gradient(strata_context *ctx, strata__node *node)
     strata_tensor *table = node->inputs[1];
     const float *dy = strata__gradient_at(node, 0)->data;
     int64_t columns = strata__last(&node->outputs[0]->local);
-    float beta;
-    float *into = strata__gradient_into(table, &beta);
-    if (into && beta == 0.0f)
-        memset(into, 0, (size_t)strata__local_count(table) * sizeof *into);
+    float *into = strata__gradient_to_add(table);
     if (into && is_cut(table))
         send_gradients(s, table, dy, columns, into);
     else if (into)

@@ -1,6 +1,5 @@
 /* Regularizers at work: penalties on variables and on the outputs of layers. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
 
 #include "base/memory.h"
 #include "state/initializer.h"
@@ -86,11 +85,9 @@ static void regularization_gradient(strata_context *ctx, strata__node *node)
     strata_variable *variable = node->inputs[0]->variable;
     const strata__regularizer_methods *methods = methods_of(&variable->regularizer);
     double scale = ((const float *)upstream->data)[0] / (double)strata__variable_replicas(variable);
-    float beta, *out = strata__gradient_into(node->inputs[0], &beta);
+    float *out = strata__gradient_to_add(node->inputs[0]);
     if (!out)
         return;
-    if (beta == 0.0f)
-        memset(out, 0, (size_t)variable->count * sizeof *out);
     if (methods->whole)
         gradient_of_whole(variable, scale, out);
     else
@@ -142,11 +139,9 @@ static void activity_gradient(strata_context *ctx, strata__node *node)
     strata_tensor *x = node->inputs[0];
     const activity *a = node->saved;
     const float *upstream = strata__gradient_at(node, 0)->data;
-    float beta, *out = strata__gradient_into(x, &beta);
+    float *out = strata__gradient_to_add(x);
     if (!out)
         return;
-    if (beta == 0.0f)
-        memset(out, 0, (size_t)strata__local_count(x) * sizeof *out);
     for (int64_t i = 0; i < a->samples; i++)
         methods_of(a->regularizer)
             ->gradient(ctx, a->regularizer->config, (const float *)x->data + i * a->stride,

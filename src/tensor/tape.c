@@ -120,6 +120,14 @@ float *strata__gradient_into(strata_tensor *input, float *beta)
     return input->gradient ? input->gradient->data : NULL;
 }
 
+float *strata__gradient_to_add(strata_tensor *input)
+{
+    float beta, *into = strata__gradient_into(input, &beta);
+    if (into && beta == 0.0f)
+        memset(into, 0, (size_t)strata__local_count(input) * sizeof *into);
+    return into;
+}
+
 static void accumulate(float *into, float beta, const float *from, int64_t count)
 {
     if (beta == 0.0f) {
@@ -212,7 +220,8 @@ static void drop_old_gradients(strata__tape *tape)
     }
 }
 
-/* What has arrived at the node's inputs. Gradients of variables are looked at when they are complete. */
+/* What has arrived at the node's inputs. Gradients of variables are looked at when they are
+ * complete. */
 static void look_at_gradients(strata_context *ctx, const strata__node *node)
 {
     for (int i = 0; ctx->numerics.checks && i < node->input_count; i++) {

@@ -56,6 +56,8 @@ static inline bool strata__wants(const strata_tensor *tensor)
  * overwrite; 1, add to what is there. NULL when no gradient is wanted.
  */
 float *strata__gradient_into(strata_tensor *input, float *beta);
+/* The same for what is added up bit by bit: zeros where there is nothing yet. */
+float *strata__gradient_to_add(strata_tensor *input);
 
 /* Hands over a finished gradient tensor (a new one, or the one that arrived at an output): kept
  * without a copy when it is the first, added otherwise. Does nothing when no gradient is wanted. */
