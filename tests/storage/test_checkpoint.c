@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -375,62 +374,6 @@ static void change_byte(const char *path, int64_t at, int bits)
     close(fd);
 }
 
-static int64_t size_of(const char *path)
-{
-    struct stat about;
-    assert_int_equal(stat(path, &about), 0);
-    return about.st_size;
-}
-
-/* Collective. */
-static bool is_refused(strata_context *ctx, const char *path)
-{
-    strata__checkpoint *checkpoint;
-    strata_status status = strata__checkpoint_open(ctx, path, &checkpoint);
-    strata__checkpoint_close(ctx, checkpoint);
-    ctx->status = STRATA_OK;
-    ctx->error_rank = -1;
-    return status != STRATA_OK;
-}
-
-/* The seal and the checksums of shards together cover the file. */
-static void test_any_changed_byte_is_found(void **state)
-{
-    (void)state;
-    strata_context *ctx = test_context(NULL);
-    save_model(ctx, test_path("g.strata"), 0);
-    assert_all_ok(ctx);
-    int64_t size = size_of(test_path("g.strata")), step = test_ranks() == 1 ? 1 : 13;
-    for (int64_t at = 0; at < size; at += step) {
-        for (int time = 0; time < 2; time++) {
-            int bits = time == 0 ? 0x80 : 0x01;
-            if (test_rank() == 0)
-                change_byte(test_path("g.strata"), at, bits);
-            strata__barrier(ctx, STRATA__WORLD);
-            bool refused = is_refused(ctx, test_path("g.strata"));
-            assert_all(refused);
-            if (test_rank() == 0)
-                change_byte(test_path("g.strata"), at, bits);
-        }
-    }
-}
-
-static void test_a_checkpoint_cut_anywhere_is_refused(void **state)
-{
-    (void)state;
-    strata_context *ctx = test_context(NULL);
-    save_model(ctx, test_path("k.strata"), 0);
-    assert_all_ok(ctx);
-    for (int64_t size = size_of(test_path("k.strata")) - 1; size > 0; size -= size > 600 ? 89 : 7) {
-        strata__barrier(ctx, STRATA__WORLD);
-        if (test_rank() == 0)
-            assert_int_equal(truncate(test_path("k.strata"), size), 0);
-        strata__barrier(ctx, STRATA__WORLD);
-        bool refused = is_refused(ctx, test_path("k.strata"));
-        assert_all(refused);
-    }
-}
-
 static void test_a_changed_value_is_named(void **state)
 {
     (void)state;
@@ -476,8 +419,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_another_model_is_told_what_differs),
         cmocka_unit_test(test_what_cannot_be_saved_is_told),
         cmocka_unit_test(test_nothing_is_left_beside_the_checkpoint),
-        cmocka_unit_test(test_any_changed_byte_is_found),
-        cmocka_unit_test(test_a_checkpoint_cut_anywhere_is_refused),
         cmocka_unit_test(test_a_changed_value_is_named),
         cmocka_unit_test(test_a_newer_format_is_refused),
     };
