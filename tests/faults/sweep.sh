@@ -48,7 +48,8 @@ judge() { # CODES
     committed=${committed:-${found:-0}}
 }
 
-# sweep WHAT WAY CODES CALLS RANKS: some of the calls that a run makes to which nothing happens, or all
+# sweep WHAT WAY CODES CALLS RANKS: some of the calls that a run makes to which nothing happens, or all. Rank 0 makes all
+# kinds of them, others may not.
 sweep() {
     for call in $4; do
         for rank in $5; do
@@ -56,12 +57,17 @@ sweep() {
             saver "$call,fail,0,series" "$rank"
             judge 0
             count=$(said calls)
-            [ "${STRATA_FAULTS:-}" = all ] && step=1 || step=$((${count:-0} / 4 + 1))
-            for at in $(seq "$step" "$step" "${count:-0}"); do
+            count=${count:-0}
+            if [ "$count" = 0 ]; then
+                [ "$rank" != 0 ] || wrong "no such call"
+                [ -s "$place/wrong" ] || continue
+            fi
+            [ "${STRATA_FAULTS:-}" = all ] && step=1 || step=$((count / 4 + 1))
+            for at in $(seq "$step" "$step" "$count"); do
                 saver "$call,$2,$at,series" "$rank"
                 judge "$3"
             done
-            verdict "$1 at ${count:-0} calls of $call of rank $rank" "$(cat "$place/wrong")"
+            verdict "$1 at $count calls of $call of rank $rank" "$(cat "$place/wrong")"
         done
     done
 }
@@ -86,10 +92,13 @@ if [ "${STRATA_FAULTS:-}" = all ]; then
     sweep "a lost write" lose "0 74" write "$ranks_tried"
 fi
 export STRATA_CHECKPOINT_DRIVER=mpiio
-sweep "MPI-IO, a kill" kill 137 write 0
-sweep "MPI-IO, an error" 5 "0 74" write 0
-if [ "${STRATA_FAULTS:-}" = all ]; then
+if [ "${STRATA_FAULTS:-}" != all ]; then
+    sweep "MPI-IO, a kill" kill 137 write 0
+    sweep "MPI-IO, an error" 5 "0 74" write 0
+else
     sweep "MPI-IO, a kill" kill 137 "$calls" "$ranks_tried"
+    hangs "MPI-IO, a disk that does not answer" write,hang,1,series 0
+    sweep "MPI-IO, an error" 5 "0 74" "$calls" "$ranks_tried"
     sweep "MPI-IO, a full disk" 28 "0 74" write "$ranks_tried"
     sweep "MPI-IO, a short write" short "0 74" write "$ranks_tried"
     sweep "MPI-IO, a lost write" lose "0 74" write "$ranks_tried"

@@ -258,8 +258,7 @@ static void test_saves_without_memory(void **state)
 
 /* --- the other driver --- */
 
-/* On more ranks ROMIO may wait for ever after an error, which the time limit ends: test_limit.sh.
- */
+/* On more ranks ROMIO may wait for ever after an error, which the time limit ends: sweep.sh. */
 static void test_saves_by_mpi_io(void **state)
 {
     (void)state;
@@ -268,7 +267,7 @@ static void test_saves_by_mpi_io(void **state)
     sweep_saves((fault_plan){.call = FAULT_WRITE, .way = FAULT_LOSE}, 0, STRATA_IO, true);
     if (test_ranks() == 1)
         sweep_saves((fault_plan){.call = FAULT_WRITE, .error = EIO}, 0, STRATA_IO, true);
-    unsetenv("STRATA_CHECKPOINT_DRIVER");
+    setenv("STRATA_CHECKPOINT_DRIVER", "pwrite", 1);
 }
 
 /* --- loading --- */
@@ -386,5 +385,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_loads_that_meet_faults),
         cmocka_unit_test(test_a_save_killed_at_any_call),
     };
+    setenv("STRATA_CHECKPOINT_DRIVER", "pwrite", 1);
     return test_main(argc, argv, tests, TEST_COUNT(tests));
 }

@@ -68,8 +68,9 @@ static void save_archive(strata_context *ctx, const char *path, float value)
     strata__archive_finish(ctx, write_weights(ctx, path, value), "{}", "{}");
 }
 
-static void save_checkpoint(strata_context *ctx, const char *path, float value)
+static void save_checkpoint(strata_context *ctx, const char *path, const char *driver, float value)
 {
+    setenv("STRATA_CHECKPOINT_DRIVER", driver, 1);
     float *values = make_values(value);
     strata__piece piece = strata__piece_of(ELEMENTS, test_ranks(), test_rank());
     strata__shard shard = {
@@ -77,6 +78,16 @@ static void save_checkpoint(strata_context *ctx, const char *path, float value)
     strata__entry entry = {"weights/x", STRATA_FLOAT32, STRATA_SHAPE(ELEMENTS), &shard, 1};
     strata__checkpoint_save(ctx, path, &(strata__contents){&entry, 1, "{}", 0});
     free(values);
+}
+
+static void save_by_pwrite(strata_context *ctx, const char *path, float value)
+{
+    save_checkpoint(ctx, path, "pwrite", value);
+}
+
+static void save_by_mpi_io(strata_context *ctx, const char *path, float value)
+{
+    save_checkpoint(ctx, path, "mpiio", value);
 }
 
 /* The first value in the file. */
@@ -147,18 +158,42 @@ static void test_archive_on_a_full_disk(void **state)
     check_old_file_stands("full.keras", save_archive, 0, first_value);
 }
 
+/* Which reserves the space. */
 static void test_checkpoint_on_a_full_disk_of_rank_0(void **state)
 {
     (void)state;
-    check_old_file_stands("full.strata", save_checkpoint, 0, first_value_of_checkpoint);
+    check_old_file_stands("full.strata", save_by_pwrite, 0, first_value_of_checkpoint);
+    check_old_file_stands("full-mpi.strata", save_by_mpi_io, 0, first_value_of_checkpoint);
 }
 
 /* The last rank writes the end of the file, so that it meets every limit. */
 static void test_checkpoint_on_a_full_disk_of_another_rank(void **state)
 {
     (void)state;
-    check_old_file_stands("other.strata", save_checkpoint, test_ranks() - 1,
+    check_old_file_stands("other.strata", save_by_pwrite, test_ranks() - 1,
                           first_value_of_checkpoint);
+}
+
+/* With MPI-IO another rank may write for the last one: then it meets no limit. */
+static void test_checkpoint_by_mpi_io_on_a_full_disk_of_another_rank(void **state)
+{
+    (void)state;
+    strata_context *ctx = test_context(NULL);
+    const char *name = "other-mpi.strata";
+    float stands = 1;
+    save_by_mpi_io(ctx, test_path(name), stands);
+    for (int i = 2; i < 8; i++) {
+        limit_files(test_rank() == test_ranks() - 1, (rlim_t)i * 9001);
+        save_by_mpi_io(ctx, test_path(name), (float)i);
+        limit_files(false, 0);
+        if (ctx->status == STRATA_OK)
+            stands = (float)i;
+        else
+            assert_all_error(ctx, STRATA_IO, name);
+        float found = first_value_of_checkpoint(ctx, test_path(name));
+        assert_all(found == stands);
+        assert_all_ok(ctx);
+    }
 }
 
 static void test_npy_on_a_full_disk(void **state)
@@ -187,6 +222,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_archive_on_a_full_disk),
         cmocka_unit_test(test_checkpoint_on_a_full_disk_of_rank_0),
         cmocka_unit_test(test_checkpoint_on_a_full_disk_of_another_rank),
+        cmocka_unit_test(test_checkpoint_by_mpi_io_on_a_full_disk_of_another_rank),
         cmocka_unit_test(test_npy_on_a_full_disk),
     };
     return test_main(argc, argv, tests, TEST_COUNT(tests));
