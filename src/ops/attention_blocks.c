@@ -331,13 +331,13 @@ static void collect_slopes(strata_context *ctx, const sizes_of *z, const head_of
         add_score_gradients(z, head, b, t->slopes);
 }
 
-/* Σ p·dp of a query whose keys are all in the block: exactly what makes slopes of one key 0. Else
- * it is known before. */
-static float mean_in(const queries *q, const block *b, const tiles *t, int64_t i, part p)
+/* Σ p·dp of a query whose keys are all in the block, so that its slopes add up to 0, and one key's
+ * slope is 0. Else it is known before. */
+static double mean_in(const queries *q, const block *b, const tiles *t, int64_t i, part p)
 {
     bool all = q->keys.first == b->keys.first && q->keys.end == b->keys.end;
     int64_t at = i * b->stride + p.start;
-    return all ? strata__dot_row(t->p + at, t->slopes + at, p.n) : t->means[i];
+    return all ? strata__weighted_mean(t->p + at, t->slopes + at, p.n) : (double)t->means[i];
 }
 
 /* p and the slopes of the scores from the scores and dp. */

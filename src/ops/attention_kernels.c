@@ -66,12 +66,13 @@ STRATA__SIMD void strata__softmax_again(float *x, int64_t n, float scale, strata
     }
 }
 
-STRATA__SIMD void strata__softmax_slopes(const float *p, float *slopes, int64_t n, float mean,
+STRATA__SIMD void strata__softmax_slopes(const float *p, float *slopes, int64_t n, double mean,
                                          float scale)
 {
+    float high = (float)mean, low = (float)(mean - high);
 #pragma omp simd
     for (int64_t j = 0; j < n; j++)
-        slopes[j] = p[j] * (slopes[j] - mean) * scale;
+        slopes[j] = p[j] * (slopes[j] - high - low) * scale;
 }
 
 STRATA__SIMD void strata__scale_row(float *x, int64_t n, float factor)
@@ -110,6 +111,17 @@ STRATA__SIMD float strata__dot_row(const float *a, const float *b, int64_t n)
     for (int64_t j = 0; j < n; j++)
         sum += a[j] * b[j];
     return sum;
+}
+
+STRATA__SIMD double strata__weighted_mean(const float *p, const float *x, int64_t n)
+{
+    double sum = 0.0, total = 0.0;
+#pragma omp simd reduction(+ : sum, total)
+    for (int64_t j = 0; j < n; j++) {
+        sum += (double)p[j] * x[j];
+        total += p[j];
+    }
+    return total > 0.0 ? sum / total : 0.0;
 }
 
 /* tanh and its slope from m = e^(−2·|x|) − 1: −m/(2 + m) and 4·(1 + m)/(2 + m)², without loss where

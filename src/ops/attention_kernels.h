@@ -22,8 +22,8 @@ float strata__softmax_part(float *x, int64_t n, float scale, float *most, float 
 
 /* x ← p */
 void strata__softmax_again(float *x, int64_t n, float scale, strata__softmax_row row);
-/* slopes ← p·(slopes − mean)·scale */
-void strata__softmax_slopes(const float *p, float *slopes, int64_t n, float mean, float scale);
+/* slopes ← p·(slopes − mean)·scale; `mean` as exact as two floats */
+void strata__softmax_slopes(const float *p, float *slopes, int64_t n, double mean, float scale);
 
 /* The following take any n. */
 
@@ -36,6 +36,9 @@ void strata__add_row(float *x, const float *y, int64_t n);
 /* factors of dropout from uniform draws: 1 / (1 − rate), or 0 */
 void strata__keep_factors(float *draws, int64_t n, float rate);
 float strata__dot_row(const float *a, const float *b, int64_t n);
+/* Σ p·x / Σ p; 0 if all p are. Rounding leaves Σ p of a softmax at not quite 1, which gradients
+ * that cancel, such as that of the keys' bias, would keep. */
+double strata__weighted_mean(const float *p, const float *x, int64_t n);
 
 /* x[j] ← Σ weights·tanh(scale·q + k[j]) for `count` keys of h features, `stride` apart. */
 void strata__additive_row(const float *q, float scale, const float *k, int64_t stride,
