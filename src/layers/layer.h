@@ -38,7 +38,7 @@ typedef struct strata__graph_call {
     int input_count, output_count;
     strata_tensor **inputs, **outputs;
     /* While a model is put together: */
-    int visit, depth, first_slot;
+    int visit, depth, turn, first_slot;
 } strata__graph_call;
 
 typedef struct strata__sublayer {

@@ -11,7 +11,7 @@ enum { NEW, ACTIVE, DONE, DEEPEST = 20000 };
 
 typedef struct walk {
     strata_model *model;
-    strata__list calls;  /* strata__graph_call, inputs before users */
+    strata__list calls;  /* strata__graph_call, inputs before users; in the end as they run */
     strata__list layers; /* strata_layer, in the order in which they were met */
 } walk;
 
@@ -69,20 +69,44 @@ static strata_status meet_all(walk *w)
     return STRATA_OK;
 }
 
+/* Numbers calls as they are come upon. */
+static void take_turn(strata__graph_call *call, int *turns)
+{
+    if (!call->turn)
+        call->turn = ++*turns;
+}
+
 /* Keras's depth of a layer: the longest way from it to an output, over all its calls. */
 static void measure_depths(walk *w)
 {
+    int turns = 0;
     for (int i = w->calls.count - 1; i >= 0; i--) {
         strata__graph_call *call = w->calls.items[i];
+        take_turn(call, &turns);
         if (call->layer->depth > call->depth)
             call->depth = call->layer->depth;
         call->layer->depth = call->depth;
         for (int k = 0; k < call->input_count; k++) {
             strata__graph_call *maker = call->inputs[k]->origin;
+            take_turn(maker, &turns);
             if (maker->depth < call->depth + 1)
                 maker->depth = call->depth + 1;
         }
     }
+}
+
+static int compare_calls(const void *a, const void *b)
+{
+    const strata__graph_call *one = *(strata__graph_call *const *)a;
+    const strata__graph_call *other = *(strata__graph_call *const *)b;
+    return one->depth != other->depth ? other->depth - one->depth : one->turn - other->turn;
+}
+
+/* Calls run deepest first, as in Keras: what a layer does to the mask of its input shows in those
+ * that come later. */
+static void sort_calls(strata__list *calls)
+{
+    qsort(calls->items, (size_t)calls->count, sizeof *calls->items, compare_calls);
 }
 
 /* Deepest first; equal depths stay in the order in which the layers were met (insertion sort is
@@ -151,7 +175,7 @@ static void clear_marks(const walk *w)
 {
     for (int i = 0; i < w->calls.count; i++) {
         strata__graph_call *call = w->calls.items[i];
-        call->visit = call->depth = 0;
+        call->visit = call->depth = call->turn = 0;
     }
     for (int i = 0; i < w->layers.count; i++) {
         strata_layer *layer = w->layers.items[i];
@@ -178,6 +202,7 @@ strata_status strata__graph_make(strata_model *model)
     strata_status status = meet_all(&w);
     if (status == STRATA_OK) {
         measure_depths(&w);
+        sort_calls(&w.calls);
         sort_layers(&w.layers);
         status = check_names(model, &w.layers);
     }

@@ -89,13 +89,15 @@ static strata_model *embedding(strata_context *ctx)
     return model;
 }
 
-/* A block of a transformer, and attention to a memory through a mask. */
+/* A block of a transformer on padded words, and attention to a memory through a mask: queries that
+ * see no key, in an attention with dropout and in one without. */
 static strata_model *transformer(strata_context *ctx)
 {
     strata_tensor *words = strata_input(ctx, .shape = {6}, .dtype = "int32", .name = "words");
     strata_tensor *memory = strata_input(ctx, .shape = {4, 12}, .name = "memory");
     strata_tensor *mask = strata_input(ctx, .shape = {6, 4}, .dtype = "bool", .name = "mask");
-    strata_tensor *x = strata_embedding(words, .input_dim = 20, .output_dim = 12);
+    strata_tensor *x =
+        strata_embedding(words, .input_dim = 20, .output_dim = 12, .mask_zero = true);
     strata_tensor *y =
         strata_multi_head_attention(x, x, .num_heads = 3, .key_dim = 4, .value_dim = 5,
                                     .dropout = 0.1, .seed = 3, .use_causal_mask = true);

@@ -7,6 +7,7 @@
 #include <strata/context.h>
 #include <strata/layers/attention.h>
 #include <strata/layers/core.h>
+#include <strata/layers/merging.h>
 #include <strata/model.h>
 
 #include "base/memory.h"
@@ -146,24 +147,76 @@ static void test_weights_have_kerass_paths(void **state)
 
 /* --- calls --- */
 
-static void test_masks_of_inputs_are_taken_and_passed_on(void **state)
+static const uint8_t padding[BATCH * T] = {1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0};
+
+/* Masks of query and value as one of pairs. */
+static strata_tensor *pairs_of_padding(strata_context *ctx)
 {
-    (void)state;
-    const uint8_t rows[BATCH * T] = {1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0};
-    strata_context *ctx = test_session(test_mesh(0));
-    strata_layer *layer = STRATA_NEW_LAYER(ctx, multi_head_attention, .num_heads = 2, .key_dim = 3);
+    uint8_t pairs[BATCH * T * T];
+    for (int i = 0; i < BATCH * T * T; i++)
+        pairs[i] = padding[i / T] && padding[i / (T * T) * T + i % T];
+    return test_batch_of(ctx, STRATA_BOOL, STRATA_SHAPE(BATCH, T, T), pairs);
+}
+
+/* The layer's own view of query_mask: whether it uses the argument, and whether it takes masks off
+ * its inputs. */
+static void assert_masks_taken(strata_layer *layer, bool uses_argument, bool takes_off)
+{
+    strata_context *ctx = strata_layer_context(layer);
     strata_scope_begin(ctx);
     strata_tensor *x = batch(ctx, STRATA_SHAPE(BATCH, T, D));
-    strata_tensor *mask = test_batch_of(ctx, STRATA_BOOL, STRATA_SHAPE(BATCH, T), rows);
-    strata_attention_arguments given = {.query_mask = mask, .value_mask = mask};
-    strata_tensor *expected = call_with(layer, &given, x, x, 0);
-    assert_all(strata_tensor_mask(expected) == mask);
+    strata_tensor *mask = test_batch_of(ctx, STRATA_BOOL, STRATA_SHAPE(BATCH, T), padding);
+    strata_attention_arguments pairs = {.attention_mask = pairs_of_padding(ctx)};
+    strata_tensor *expected = call_with(layer, &pairs, x, x, 0);
     strata_tensor *free = call_with(layer, NULL, x, x, 0);
     assert_all(!strata_tensor_mask(free) && !same(free, expected, 1e-4));
+    strata_tensor *given =
+        call_with(layer, &(strata_attention_arguments){.query_mask = mask}, x, x, 0);
+    assert_all(!strata_tensor_mask(given) && same(free, given, 1e-6) == !uses_argument);
     strata_tensor_set_mask(x, mask);
     strata_tensor *y = call_with(layer, NULL, x, x, 0);
     assert_all_ok(ctx);
-    assert_all(same(y, expected, 0) && strata_tensor_mask(y) == mask);
+    assert_all(same(y, expected, 1e-6) && strata_tensor_mask(y) == mask);
+    assert_all(strata_tensor_mask(x) == (takes_off ? NULL : mask));
+    strata_scope_end(ctx);
+}
+
+static void test_masks_of_inputs_are_taken_and_passed_on(void **state)
+{
+    (void)state;
+    strata_context *ctx = test_session(test_mesh(0));
+    assert_masks_taken(STRATA_NEW_LAYER(ctx, multi_head_attention, .num_heads = 2, .key_dim = 3),
+                       false, true);
+    assert_masks_taken(STRATA_NEW_LAYER(ctx, group_query_attention, .head_dim = 3,
+                                        .num_query_heads = 2, .num_key_value_heads = 1),
+                       true, false);
+}
+
+/* Calls of a graph run deepest first, so those before the attention see the mask that it takes off,
+ * in whatever order the outputs stand. */
+static void test_masks_are_gone_for_later_calls(void **state)
+{
+    (void)state;
+    int32_t numbers[BATCH * T];
+    for (int i = 0; i < BATCH * T; i++)
+        numbers[i] = padding[i] * (i + 1);
+    strata_context *ctx = test_session(test_mesh(0));
+    strata_tensor *words = strata_input(ctx, .shape = {T}, .dtype = "int32");
+    strata_tensor *x = strata_embedding(words, .input_dim = 20, .output_dim = D, .mask_zero = true);
+    strata_tensor *y = strata_multi_head_attention(x, x, .num_heads = 2, .key_dim = 3);
+    strata_tensor *sum = strata_add(STRATA_LIST(x, y));
+    strata_tensor *late = strata_activation(x, .activation = "tanh");
+    strata_tensor *early = strata_activation(x, .activation = "tanh");
+    early = strata_activation(early, .activation = "tanh");
+    early = strata_activation(early, .activation = "tanh");
+    strata_model *model = strata_functional_list(STRATA_LIST(words), STRATA_LIST(sum, late, early));
+    strata_scope_begin(ctx);
+    strata_tensor *outputs[3],
+        *input = test_batch_of(ctx, STRATA_INT32, STRATA_SHAPE(BATCH, T), numbers);
+    strata_layer_call_many(strata_model_layer(model), 1, &input, 0, outputs);
+    assert_all_ok(ctx);
+    assert_all(!strata_tensor_mask(outputs[0]) && !strata_tensor_mask(outputs[1]));
+    assert_all(strata_tensor_mask(outputs[2]) != NULL);
     strata_scope_end(ctx);
 }
 
@@ -377,7 +430,7 @@ static void test_bad_calls_are_refused(void **state)
     assert_call_refused(layer, &(strata_attention_arguments){.attention_mask = many},
                         "attention_mask of shape (3, 1, 1, 4, 4) for scores with 4 axes");
     assert_call_refused(layer, &(strata_attention_arguments){.attention_mask = pairs}, "mask");
-    assert_call_refused(layer, &(strata_attention_arguments){.query_mask = few}, "mask");
+    assert_call_refused(layer, &(strata_attention_arguments){.value_mask = few}, "mask");
     assert_call_refused(layer, &(strata_attention_arguments){.value_mask = pairs},
                         "value_mask of shape (3, 4, 3) must have the axes of its input without "
                         "features, 2");
@@ -405,6 +458,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_configurations_are_kerass),
         cmocka_unit_test(test_weights_have_kerass_paths),
         cmocka_unit_test(test_masks_of_inputs_are_taken_and_passed_on),
+        cmocka_unit_test(test_masks_are_gone_for_later_calls),
         cmocka_unit_test(test_other_axes_are_batches),
         cmocka_unit_test(test_scores_are_a_second_output),
         cmocka_unit_test(test_dropout_is_the_same_on_every_mesh),

@@ -15,7 +15,8 @@ extern "C" {
  * the inputs. Scores, T × S, are in memory only where they are asked for.
  */
 #define STRATA_ATTENTION_ARGUMENTS                                                                 \
-    strata_tensor *query_mask;     /**< bool (B, T); NULL: the mask attached to the query */       \
+    strata_tensor *query_mask;     /**< bool (B, T); NULL: the mask attached to the query.         \
+                                      MultiHeadAttention uses that one only */                     \
     strata_tensor *value_mask;     /**< bool (B, S) */                                             \
     strata_tensor *key_mask;       /**< bool (B, S) */                                             \
     strata_tensor *attention_mask; /**< bool (B or 1, T, S), or with an axis of heads: (B or 1,    \
@@ -87,6 +88,11 @@ extern STRATA_EXPORT const strata_layer_class strata_additive_attention_class;
  * output_shape…). Each head projects query and key to key_dim features and value to value_dim,
  * weights the values by softmax(q · k / √key_dim), and all heads are projected to the output.
  * Inputs are called in the order query, value, key.
+ *
+ * A query that sees no key gets the mean of all values where Keras's fused attention is used: with
+ * 3 axes, no dropout and no scores. Else it gets zeros. The output carries the mask of the query.
+ * As in Keras, MultiHeadAttention takes the masks off its inputs, so that layers which are called
+ * on them later, such as the sum of a residual block, find none; GroupQueryAttention leaves them.
  *
  * With more axes, (B, …, d), the positions are those of attention_axes, and the other axes are as
  * many batches; use_causal_mask then counts positions in row-major order.

@@ -64,6 +64,7 @@ const strata_layer_class strata_group_query_attention_class = {
     STRATA__HEADS_CLASS,
     .create = create,
     .build = build,
+    .call_many = strata__heads_call,
 };
 
 strata_tensor *strata_group_query_attention_from(strata_tensor *query, strata_tensor *value,

@@ -57,7 +57,7 @@ typedef struct strata__heads_config {
     .argument_defaults = &strata__attention_argument_defaults,                                     \
     .arguments = strata__attention_arguments, .argument_count = STRATA__ATTENTION_ARGUMENTS,       \
     .count_outputs = strata__attention_outputs, .features = STRATA_FEATURES_SHARDED,               \
-    .uses_mask = true, .call_many = strata__heads_call
+    .uses_mask = true
 
 /* State of a layer. */
 typedef struct strata__heads {

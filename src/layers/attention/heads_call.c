@@ -190,6 +190,6 @@ strata_status strata__heads_call(strata_layer *layer, const strata_call *call,
     outputs[0] = y ? positions_back(h, y, call->inputs[0]) : NULL;
     if (scored)
         outputs[1] = unfold_scores(h, scores, call);
-    strata_tensor_set_mask(outputs[0], given_or(a->query_mask, call->inputs[0]));
+    strata_tensor_set_mask(outputs[0], call->inputs[0]->mask);
     return layer->ctx->status;
 }

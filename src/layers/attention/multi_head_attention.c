@@ -56,12 +56,44 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
     return STRATA_OK;
 }
 
+static void warn_of_query_mask(strata_layer *layer)
+{
+    if (!layer->mask_warned)
+        strata__warn(layer->ctx,
+                     "layer '%s': MultiHeadAttention does not use the argument query_mask, as in "
+                     "Keras; attach the mask to the query with strata_tensor_set_mask()",
+                     layer->name);
+    layer->mask_warned = true;
+}
+
+/*
+ * Keras's call reads the mask that the query carries, whatever query_mask is, and takes the masks
+ * off its inputs: layers that are called on the same tensors later find none. In a residual block,
+ * x + attention(x), the sum has no mask therefore. Symbolic inputs keep theirs.
+ */
+static strata_status call(strata_layer *layer, const strata_call *given, strata_tensor **outputs)
+{
+    strata_attention_arguments arguments = *(const strata_attention_arguments *)given->arguments;
+    strata_call own = *given;
+    if (arguments.query_mask)
+        warn_of_query_mask(layer);
+    arguments.query_mask = NULL;
+    own.arguments = &arguments;
+    STRATA_TRY(strata__heads_call(layer, &own, outputs));
+    for (int i = 0; i < own.count; i++) {
+        if (!own.inputs[i]->symbolic)
+            strata_tensor_set_mask(own.inputs[i], NULL);
+    }
+    return layer->ctx->status;
+}
+
 const strata_layer_class strata_multi_head_attention_class = {
     .name = "MultiHeadAttention",
     STRATA_CLASS_CONFIG(config, defaults, fields),
     STRATA__HEADS_CLASS,
     .create = create,
     .build = build,
+    .call_many = call,
 };
 
 strata_tensor *strata_multi_head_attention_from(strata_tensor *query, strata_tensor *value,
