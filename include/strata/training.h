@@ -184,7 +184,13 @@ STRATA_EXPORT const strata_logs *strata_test_on_batch(strata_model *model, strat
  * One HDF5 file with everything that decides the future of a run: weights and the replicas' own copies of ON_READ ones, optimizer
  * slots, counters, seed and random draws, data cursor, sums of metrics, history, what callbacks remember. The old file stays until the
  * new one is complete. For a compiled model; in a callback (one that comes after those whose state is to be the new one), or outside of
- * fit. A custom layer's ON_READ weight without aggregation is refused. Collective on the mesh.
+ * fit. A custom layer's ON_READ weight without aggregation is refused. STRATA_IO: it could not be written, read back and synced; nothing
+ * is left of it, and the run may go on. Collective on the mesh.
+ *
+ * From the environment of rank 0, for all checkpoints: STRATA_CHECKPOINT_DRIVER is "pwrite", the default, with which every rank writes
+ * its own part, or "mpiio", where MPI-IO collects the parts first: for file systems that like few writers. A save that takes longer than
+ * STRATA_CHECKPOINT_DEADLINE, "1800" seconds by default, "10m", "1:30:00" or "none", ends the job with the exit code of STRATA_IO: of a disk
+ * that does not answer, and of MPI-IO after an error on one rank, some ranks never come back. Earlier checkpoints are whole then too.
  */
 STRATA_EXPORT strata_status strata_checkpoint_save(strata_model *model, const char *path);
 

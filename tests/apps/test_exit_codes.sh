@@ -74,6 +74,8 @@ sorted() {
 }
 manual=$(sed -n '/^\.SH EXIT STATUS/,/^\.SH ENV/s/^\.B \([0-9][0-9]*\)$/\1/p' "$srcdir/apps/strata.1" | sorted)
 header=$(sed -n 's/^ *X(STRATA_[A-Z_]*, \([0-9]*\),.*/\1/p' "$srcdir/include/strata/status.h" | sorted)
+readme=$(sed -n '/^Exit codes,/,/^$/p' "$srcdir/README.md" | tr '\n' ' ' | grep -oE '[:,] [0-9]+ ' | tr -dc '0-9 ' | sorted)
 verdict "the manual names what has occurred" "$([ "$manual" = "$(echo "$seen" | sorted)" ] ||
     echo "manual: $manual; seen: $(echo "$seen" | sorted)")"
 verdict "the manual names what the library has" "$([ "$manual" = "$header" ] || echo "manual: $manual; header: $header")"
+verdict "README names what the library has" "$([ "$readme" = "$header" ] || echo "README: $readme; header: $header")"

@@ -25,6 +25,20 @@ for command in train evaluate predict; do
     verdict "$command has options" "$([ "$(wc -l < "$said/help")" -gt 8 ] || cat "$said/help")"
 done
 
+# --- the environment ---
+
+variables_in() {
+    grep -rohE 'STRATA_[A-Z][A-Z_]*[A-Z]' "$@" | sort -u
+}
+# What the library and its programs ask for stands in quotes.
+grep -rohE '"STRATA_[A-Z_]+"' "$srcdir/src" "$srcdir/apps" | tr -d '"' | sort -u > "$said/asked"
+sed -n '/^| environment/,/^$/p' "$srcdir/README.md" | variables_in - > "$said/readme"
+sed -n '/^\.SH ENVIRONMENT/,/^\.SH EX/p' "$srcdir/apps/strata.1" | variables_in - > "$said/page"
+verdict "README has the variables of the environment" "$(diff "$said/asked" "$said/readme")"
+verdict "the manual page has the variables of the environment" "$(diff "$said/asked" "$said/page")"
+
+# --- help of the program itself ---
+
 accepted "strata --help" "" --help
 verdict "strata --help names the commands" "$(for command in train evaluate predict; do
     grep -q "^  $command " "$said/output" || echo "$command"
