@@ -26,8 +26,8 @@ int64_t strata__feed_sample_at(const strata__feed *feed, int64_t place);
 /* Samples in the batch of a step, of all ranks. */
 int64_t strata__feed_batch_size(const strata__feed *feed, int64_t step);
 
-/* Samples that lie on their ranks: what it takes to bring those of a batch to the ranks that work on them, batch by batch; sets
- * feed->travel. Local. */
+/* Samples that lie on their ranks: what it takes to bring those of a batch to the ranks that work
+ * on them, batch by batch; sets feed->travel. Local. */
 strata_status strata__travel_new(strata__feed *feed);
 void strata__travel_free(strata__feed *feed);
 /* This rank's samples of a step into a set of buffers. Collective on the mesh. */

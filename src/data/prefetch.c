@@ -1,4 +1,5 @@
-/* The prefetch thread: gathers the next batch while the ranks work on this one. It makes no MPI call. */
+/* The prefetch thread: gathers the next batch while the ranks work on this one. It makes no MPI
+ * call. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
 
