@@ -3,7 +3,8 @@
 #ifndef STRATA_TRAINING_DRIFT_H
 #define STRATA_TRAINING_DRIFT_H
 
-#include "training/loop.h"
+#include "training/step_end.h"
+#include "training/trainer.h"
 
 /*
  * Ends a training step: strata__step_agree(). After every ctx->check_replicas steps a digest of

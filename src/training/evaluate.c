@@ -5,40 +5,14 @@
 
 #include "base/memory.h"
 #include "mesh/mesh.h"
-#include "tensor/numerics.h"
 #include "training/drift.h"
 #include "training/loop.h"
 
-strata_status strata__step_agree(strata_context *ctx, strata__step_flags *flags)
-{
-    enum { ERROR, NOT_A_NUMBER, SHOW, REQUEST, SAVES, COUNT };
-    strata__looks_settle(ctx);
-    const int64_t own[COUNT] = {[ERROR] = ctx->status != STRATA_OK || ctx->deferred_status != STRATA_OK,
-                                [NOT_A_NUMBER] = flags->nan,
-                                [SHOW] = flags->show,
-                                [REQUEST] = flags->request,
-                                [SAVES] = ctx->rank == 0 ? flags->saves : 0};
-    size_t more = (size_t)flags->number_count * sizeof *flags->numbers;
-    int64_t *values = strata__scratch(ctx, COUNT + flags->number_count, sizeof *values);
-    memcpy(values, own, sizeof own);
-    if (more > 0)
-        memcpy(values + COUNT, flags->numbers, more);
-    strata__max(ctx, STRATA__WORLD, values, COUNT + flags->number_count, STRATA_INT64);
-    bool error = values[ERROR];
-    flags->nan = values[NOT_A_NUMBER];
-    flags->show = values[SHOW];
-    flags->request = (strata__request)values[REQUEST];
-    flags->saves = (int32_t)values[SAVES];
-    if (more > 0)
-        memcpy(flags->numbers, values + COUNT, more);
-    strata__free(ctx, values);
-    return error ? strata__agree(ctx) : STRATA_OK;
-}
-
 /* --- evaluate --- */
 
-static strata_status test_batch(strata__trainer *trainer, const strata__binding *binding, const strata__batch *batch,
-                                strata__hooks *hooks, strata__progress *progress)
+static strata_status test_batch(strata__trainer *trainer, const strata__binding *binding,
+                                const strata__batch *batch, strata__hooks *hooks,
+                                strata__progress *progress)
 {
     strata__hooks_batch_begin(hooks, STRATA__TEST, batch->step);
     STRATA_TRY(strata__step_run(trainer, binding, batch, false, NULL));
@@ -60,8 +34,9 @@ static strata_status test_batch(strata__trainer *trainer, const strata__binding 
     return trainer->model->ctx->status;
 }
 
-strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed, const strata__binding *binding,
-                                    strata__hooks *hooks, strata__progress *progress)
+strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed,
+                                    const strata__binding *binding, strata__hooks *hooks,
+                                    strata__progress *progress)
 {
     strata_context *ctx = trainer->model->ctx;
     strata__batch batch;
@@ -85,15 +60,16 @@ strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed
     return status == STRATA_OK ? ctx->status : status;
 }
 
-static strata_status evaluate(strata__trainer *trainer, strata_dataset *data, const strata_evaluate_options *options,
-                              strata__progress *progress)
+static strata_status evaluate(strata__trainer *trainer, strata_dataset *data,
+                              const strata_evaluate_options *options, strata__progress *progress)
 {
     strata_context *ctx = trainer->model->ctx;
     strata__binding binding;
     strata__hooks hooks;
     strata__feed *feed = NULL;
-    strata__feed_options feeding = {
-        .batch_size = options->batch_size ? options->batch_size : 32, .steps = options->steps, .prefetch = true};
+    strata__feed_options feeding = {.batch_size = options->batch_size ? options->batch_size : 32,
+                                    .steps = options->steps,
+                                    .prefetch = true};
     STRATA_TRY(strata__progress_start(progress, ctx, options->verbose));
     STRATA_TRY(strata__bind(trainer->model, data, true, &binding));
     STRATA_TRY(strata__feed_new(data, &feeding, &feed));
@@ -133,7 +109,7 @@ typedef struct predicting {
     strata_model *model;
     strata__binding binding;
     float *const *outputs;
-    int64_t done; /* samples written */
+    int64_t done;                    /* samples written */
     void *whole[STRATA_MAX_COLUMNS]; /* one gathered batch of each output */
     int64_t room[STRATA_MAX_COLUMNS];
 } predicting;
@@ -143,7 +119,8 @@ static strata_status store(predicting *p, int output, strata_tensor *y)
     strata_context *ctx = p->model->ctx;
     int64_t count = strata__product(&y->shape, 0, y->shape.rank);
     if (y->dtype != STRATA_FLOAT32)
-        return strata__fail(ctx, STRATA_UNSUPPORTED, "predict: output %d of model '%s' is %s, not float32", output,
+        return strata__fail(ctx, STRATA_UNSUPPORTED,
+                            "predict: output %d of model '%s' is %s, not float32", output,
                             p->model->layer->name, strata_dtype_name(y->dtype));
     if (p->room[output] < count) {
         strata__free(ctx, p->whole[output]);
@@ -155,7 +132,8 @@ static strata_status store(predicting *p, int output, strata_tensor *y)
     STRATA_TRY(strata_tensor_gather(y, p->whole[output]));
     int64_t sample = strata__product(&y->shape, 1, y->shape.rank);
     if (ctx->mesh->rank == 0 && p->outputs[output])
-        memcpy(p->outputs[output] + p->done * sample, p->whole[output], (size_t)count * sizeof(float));
+        memcpy(p->outputs[output] + p->done * sample, p->whole[output],
+               (size_t)count * sizeof(float));
     return STRATA_OK;
 }
 
@@ -172,7 +150,8 @@ static strata_status predict_batch(predicting *p, const strata__batch *batch)
     return STRATA_OK;
 }
 
-static strata_status predict_feed(predicting *p, strata__feed *feed, strata__hooks *hooks, strata__progress *progress)
+static strata_status predict_feed(predicting *p, strata__feed *feed, strata__hooks *hooks,
+                                  strata__progress *progress)
 {
     strata_context *ctx = p->model->ctx;
     strata__batch batch;
@@ -205,13 +184,15 @@ strata_status strata_predict_from(strata_model *model, strata_dataset *data, flo
     strata_context *ctx = model->ctx;
     predicting p = {.model = model, .outputs = outputs};
     strata__feed *feed = NULL;
-    strata__feed_options feeding = {
-        .batch_size = options->batch_size ? options->batch_size : 32, .steps = options->steps, .prefetch = true};
+    strata__feed_options feeding = {.batch_size = options->batch_size ? options->batch_size : 32,
+                                    .steps = options->steps,
+                                    .prefetch = true};
     strata__progress progress;
     strata__hooks hooks;
     STRATA_TRY(strata__model_ready(model));
     if (model->output_count > STRATA_MAX_COLUMNS)
-        return strata__fail(ctx, STRATA_UNSUPPORTED, "model '%s' has %d outputs; predict() takes at most %d",
+        return strata__fail(ctx, STRATA_UNSUPPORTED,
+                            "model '%s' has %d outputs; predict() takes at most %d",
                             model->layer->name, model->output_count, STRATA_MAX_COLUMNS);
     STRATA_TRY(strata__progress_start(&progress, ctx, options->verbose));
     STRATA_TRY(strata__bind(model, data, false, &p.binding));
@@ -230,14 +211,16 @@ strata_status strata_predict_from(strata_model *model, strata_dataset *data, flo
 
 static const strata_logs *on_batch(strata_model *model, strata_dataset *data, bool training)
 {
-    strata__trainer *trainer = strata__trainer_of(model, training ? "train_on_batch" : "test_on_batch");
+    strata__trainer *trainer =
+        strata__trainer_of(model, training ? "train_on_batch" : "test_on_batch");
     if (!trainer || !data || strata__trainer_ready(trainer) != STRATA_OK)
         return NULL;
     strata_context *ctx = model->ctx;
     strata__binding binding;
     strata__feed *feed = NULL;
     strata__feed_options feeding = {.batch_size = data->size};
-    if (strata__bind(model, data, true, &binding) != STRATA_OK || strata__feed_new(data, &feeding, &feed) != STRATA_OK)
+    if (strata__bind(model, data, true, &binding) != STRATA_OK ||
+        strata__feed_new(data, &feeding, &feed) != STRATA_OK)
         return NULL;
     strata__batch batch;
     strata_scope_begin(ctx);

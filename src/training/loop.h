@@ -6,24 +6,12 @@
 #include "training/hooks.h"
 #include "training/progress.h"
 #include "training/step.h"
-#include "training/stop.h"
+#include "training/step_end.h"
 
-/* What any rank may want all to know at the end of a step. */
-typedef struct strata__step_flags {
-    bool nan;  /* a part of the loss is not finite */
-    bool show; /* rank 0 wants to show numbers, which all must sum */
-    strata__request request;
-    int32_t saves; /* bit i, on rank 0: callback i saves the run now */
-    int64_t *numbers; /* [number_count]: more of which all want the greatest */
-    int number_count;
-} strata__step_flags;
-
-/* Of each flag the greatest of all ranks holds; an error that one rank deferred becomes everybody's. One short reduction. Collective on the mesh. */
-strata_status strata__step_agree(strata_context *ctx, strata__step_flags *flags);
-
-/* Resets the trackers and runs the feed's batches without training, or some of them when trainer->stopping comes up. progress may be
- * NULL. Collective on the mesh. */
-strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed, const strata__binding *binding,
-                                    strata__hooks *hooks, strata__progress *progress);
+/* Resets the trackers and runs the feed's batches without training, or some of them when
+ * trainer->stopping comes up. progress may be NULL. Collective on the mesh. */
+strata_status strata__evaluate_feed(strata__trainer *trainer, strata__feed *feed,
+                                    const strata__binding *binding, strata__hooks *hooks,
+                                    strata__progress *progress);
 
 #endif
