@@ -44,7 +44,10 @@ STRATA_EXPORT strata_tensor *strata_tensor_keep(strata_tensor *tensor);
 /** Gives back a tensor that the caller owns. NULL is fine. Local. */
 STRATA_EXPORT void strata_tensor_release(strata_tensor *tensor);
 
-/** Opens and closes a scope: results made in between, and not kept, are released by the close. Scopes nest. Local. */
+/**
+ * Opens and closes a scope: results made in between, and not kept, are released by the close. Scopes nest. Within one, as in every step,
+ * ranks wait for each other's results: memory that is short on one of several ends the job with one message and exit code 71. Local.
+ */
 STRATA_EXPORT void strata_scope_begin(strata_context *ctx);
 STRATA_EXPORT void strata_scope_end(strata_context *ctx);
 

@@ -96,6 +96,7 @@ strata_status strata__fail(strata_context *ctx, strata_status status, const char
     }
     ctx->status = status;
     ctx->error_rank = -1;
+    ctx->agreed = false;
     return status;
 }
 

@@ -68,6 +68,8 @@ struct strata_context {
     strata_status deferred_status;      /* an error of this rank alone, raised by the next agreement */
     char deferred_message[STRATA__MESSAGE_SIZE];
     int error_rank;                     /* rank that saw it; -1: not known to be one rank's own */
+    bool agreed;                        /* all ranks have the error: there is nothing left to agree on */
+    void (*no_way_back)(strata_context *); /* NULL, or what ends the job when memory is short; mesh/mesh.h */
     strata__memory memory;
     struct strata__name_count *names; /* automatic names: prefix -> next number */
     strata__profiling profiling;

@@ -67,15 +67,21 @@ static block *block_new(strata__memory *memory, int category)
     return found;
 }
 
+static void refuse(strata_context *ctx, size_t bytes)
+{
+    strata__fail(ctx, STRATA_NO_MEMORY,
+                 "cannot allocate %zu bytes (%lld are in use); use a smaller batch_size or more ranks",
+                 bytes, (long long)ctx->memory.live_bytes);
+    if (ctx->no_way_back)
+        ctx->no_way_back(ctx);
+}
+
 void *strata__alloc(strata_context *ctx, size_t bytes)
 {
     strata__memory *memory = &ctx->memory;
     block *found = bytes > SIZE_MAX / 4 ? NULL : block_new(memory, category_of(bytes));
     if (!found) {
-        strata__fail(
-            ctx, STRATA_NO_MEMORY,
-            "cannot allocate %zu bytes (%lld are in use); use a smaller batch_size or more ranks",
-            bytes, (long long)memory->live_bytes);
+        refuse(ctx, bytes);
         return NULL;
     }
     found->mark = LIVE;

@@ -29,6 +29,8 @@ void strata_dataset_free(strata_dataset *dataset)
     if (!dataset)
         return;
     strata_context *ctx = dataset->ctx;
+    if (dataset->shared_count > 0)
+        strata__agree(ctx); /* all ranks are here */
     for (strata_dataset **at = &ctx->datasets; *at; at = &(*at)->next) {
         if (*at == dataset) {
             *at = dataset->next;

@@ -109,18 +109,17 @@ static strata_status read_columns(strata_dataset *dataset, const char *const *te
 
 strata_dataset *strata_file_dataset_from(strata_context *ctx, const strata_file_options *options)
 {
-    if (!ctx || ctx->status != STRATA_OK)
+    if (!ctx || strata__agree(ctx) != STRATA_OK)
         return NULL;
     if (!options->x[0]) {
         strata__fail(ctx, STRATA_INVALID, "dataset without x: give at least one file of inputs");
         return NULL;
     }
     strata_dataset *dataset = strata__dataset_new(ctx);
-    if (!dataset || read_columns(dataset, options->x, &dataset->x_count, dataset->x) != STRATA_OK ||
-        read_columns(dataset, options->y, &dataset->y_count, dataset->y) != STRATA_OK ||
-        read_columns(dataset, options->sample_weight, &dataset->weight_count, dataset->weights) != STRATA_OK)
-        return NULL;
-    return dataset;
+    if (dataset && read_columns(dataset, options->x, &dataset->x_count, dataset->x) == STRATA_OK &&
+        read_columns(dataset, options->y, &dataset->y_count, dataset->y) == STRATA_OK)
+        read_columns(dataset, options->sample_weight, &dataset->weight_count, dataset->weights);
+    return strata__agree(ctx) == STRATA_OK ? dataset : NULL;
 }
 
 strata_dataset *strata_idx_dataset_from(strata_context *ctx, const strata_idx_options *options)

@@ -107,7 +107,7 @@ static strata_status number_samples(strata_dataset *dataset)
 
 strata_dataset *strata_local_dataset_from(strata_context *ctx, const strata_array_options *options)
 {
-    if (!ctx || ctx->status != STRATA_OK)
+    if (!ctx)
         return NULL;
     strata_dataset *dataset = strata__dataset_new(ctx);
     if (dataset)

@@ -20,17 +20,15 @@ static void write_npy(strata_context *ctx, const char *path, strata_dtype dtype,
 strata_status strata_npy_write(strata_context *ctx, const char *path, strata_dtype dtype,
                                strata_shape shape, const void *data)
 {
-    STRATA_TRY(ctx->status);
-    if (ctx->mesh->rank == 0)
+    if (ctx->mesh->rank == 0 && ctx->status == STRATA_OK)
         write_npy(ctx, path, dtype, shape, data);
     return strata__agree(ctx);
 }
 
 strata_status strata_output_check(strata_context *ctx, const char *path)
 {
-    STRATA_TRY(ctx->status);
     strata__new_file file = {.fd = -1};
-    if (ctx->mesh->rank == 0 && strata__file_create(ctx, path, &file) == STRATA_OK)
+    if (ctx->mesh->rank == 0 && ctx->status == STRATA_OK && strata__file_create(ctx, path, &file) == STRATA_OK)
         strata__file_discard(ctx, &file);
     return strata__agree(ctx);
 }

@@ -231,11 +231,14 @@ static void record_call(strata_layer *layer, const given *g, int output_count,
                              .output_count = output_count,
                              .inputs = kept_copy(ctx, g->count, g->tensors),
                              .outputs = kept_copy(ctx, output_count, outputs)};
+    if (ctx->status != STRATA_OK || !strata__list_add(ctx, &layer->calls, made)) {
+        strata__graph_call_free(ctx, made);
+        return;
+    }
     for (int i = 0; i < output_count; i++) {
         outputs[i]->origin = made;
         outputs[i]->origin_index = i;
     }
-    strata__list_add(ctx, &layer->calls, made);
 }
 
 /* --- the call --- */
@@ -314,7 +317,8 @@ static strata_status call_in_scope(strata_layer *layer, const given *g, bool sym
     strata_context *ctx = layer->ctx;
     if (!symbolic || ctx->nesting > 0)
         return call_with(layer, g, tensors, arguments, outputs);
-    strata_scope_begin(ctx);
+    if (!strata__scope_open(ctx))
+        return STRATA_NO_MEMORY;
     strata_status status = call_with(layer, g, tensors, arguments, outputs);
     if (status == STRATA_OK)
         record_call(layer, g, strata__call_outputs(layer, arguments), outputs);

@@ -132,18 +132,18 @@ strata_layer *strata_layer_new(strata_context *ctx, const strata_layer_class *cl
     char owner[128];
     snprintf(owner, sizeof owner, "layer %s", class->name);
     if (strata__config_copy(ctx, &layer->described, source, owner, &layer->config) != STRATA_OK ||
-        take_common(layer) != STRATA_OK)
+        take_common(layer) != STRATA_OK || ctx->status != STRATA_OK)
         return NULL;
     if (class->create && class->create(layer) != STRATA_OK)
         return NULL;
     return ctx->status == STRATA_OK ? layer : NULL;
 }
 
-static void graph_call_free(strata_context *ctx, strata__graph_call *call)
+void strata__graph_call_free(strata_context *ctx, strata__graph_call *call)
 {
-    for (int i = 0; i < call->input_count; i++)
+    for (int i = 0; call->inputs && i < call->input_count; i++)
         strata_tensor_release(call->inputs[i]);
-    for (int i = 0; i < call->output_count; i++) {
+    for (int i = 0; call->outputs && i < call->output_count; i++) {
         if (call->outputs[i])
             call->outputs[i]->origin = NULL;
         strata_tensor_release(call->outputs[i]);
@@ -161,7 +161,7 @@ static void layer_free(strata_layer *layer)
         layer->class->destroy(layer);
     strata__layer_clear_losses(layer);
     for (int i = 0; i < layer->calls.count; i++)
-        graph_call_free(ctx, layer->calls.items[i]);
+        strata__graph_call_free(ctx, layer->calls.items[i]);
     for (int i = 0; i < layer->trainable_store.count; i++)
         strata__variable_free(layer->trainable_store.items[i]);
     for (int i = 0; i < layer->non_trainable_store.count; i++)

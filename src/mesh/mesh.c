@@ -58,10 +58,13 @@ strata_status strata__agree_on(strata_context *ctx, strata__axis axis)
 {
     const strata__group *group = &ctx->mesh->groups[axis];
     int64_t votes[2];
+    if (ctx->status != STRATA_OK && ctx->agreed)
+        return ctx->status;
     vote(ctx, group->size, group->rank, votes);
     strata__max(ctx, axis, votes, 2, STRATA_INT64);
     if (votes[0] && group->size > 1)
         take_over(ctx, group->comm, group->size - (int)votes[0], votes[1] ? ctx->mesh->rank : -1);
+    ctx->agreed = group->size == ctx->mesh->size;
     return ctx->status;
 }
 
@@ -81,12 +84,26 @@ void strata__abort(strata_context *ctx, const char *phase)
     abort();
 }
 
-void *strata__scratch(strata_context *ctx, int64_t count, size_t size)
+/* Names what is at work. */
+static void end_step(strata_context *ctx)
 {
     const char *layer = strata__doing_now(&ctx->activity, STRATA__LAYER);
+    const char *phase = strata__doing_now(&ctx->activity, STRATA__PHASE);
+    strata__abort(ctx, layer ? layer : phase ? phase : "memory of a step");
+}
+
+bool strata__no_way_back(strata_context *ctx, bool begins)
+{
+    bool before = ctx->no_way_back != NULL;
+    ctx->no_way_back = begins && ctx->mesh && ctx->mesh->size > 1 ? end_step : NULL;
+    return before;
+}
+
+void *strata__scratch(strata_context *ctx, int64_t count, size_t size)
+{
     void *memory = strata__alloc(ctx, (size_t)count * size);
     if (!memory)
-        strata__abort(ctx, layer ? layer : "memory of a step");
+        end_step(ctx);
     return memory;
 }
 

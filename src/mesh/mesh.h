@@ -80,6 +80,12 @@ void strata__mesh_free(strata_context *ctx); /* Collective. */
  * Agreement: collective on the mesh. If any rank has an error in ctx, all ranks get the error of
  * the lowest such rank (message, status, rank). Never return from a collective function between a
  * test that one rank alone makes and this call.
+ *
+ * A rank that has met an error of its own, such as memory that is short, does nothing any more and
+ * passes on to the next agreement, wherever that is. So outside of steps what is collective agrees
+ * first, before it exchanges data, and again after what may fail. Once all ranks have the error
+ * this returns at once: whoever meets others in another function than they are in goes on as they
+ * do.
  */
 strata_status strata__agree(strata_context *ctx);
 strata_status strata__agree_on(strata_context *ctx,
@@ -89,8 +95,15 @@ strata_status strata__agree_on(strata_context *ctx,
  * communicator. For failures inside a step. */
 void strata__abort(strata_context *ctx, const char *phase) __attribute__((noreturn));
 
-/* Memory within a step, contents undefined, for strata__free(): there is no way back, so a failure
- * ends the job. Local. */
+/*
+ * Within a step others are on their way into collectives, and nobody asks whether all is well: on a
+ * mesh of several ranks memory that is short then ends the job. Begins or ends such a time; returns
+ * what was before, for the other call. Local.
+ */
+bool strata__no_way_back(strata_context *ctx, bool begins);
+
+/* Memory without which there is no way back, contents undefined, for strata__free(): a failure ends
+ * the job. Local. */
 void *strata__scratch(strata_context *ctx, int64_t count, size_t size);
 
 /* Piece `index` of `count` items cut into `pieces` blocks of ceil(count / pieces): ScaLAPACK's

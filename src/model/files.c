@@ -216,14 +216,12 @@ static strata_status check_ending(strata_context *ctx, const char *path, bool sa
         legacy ? "the legacy HDF5 format is not supported" : "unknown kind of file");
 }
 
-strata_status strata_save(strata_model *model, const char *path)
+static strata_status save(strata_model *model, const char *path)
 {
-    if (!model)
-        return STRATA_INVALID;
     strata_context *ctx = model->ctx;
-    STRATA_TRY(ctx->status);
+    STRATA_TRY(strata__agree(ctx));
     STRATA_TRY(check_ending(ctx, path, true));
-    STRATA_TRY(strata__model_ready(model));
+    strata__model_ready(model);
     strata__weights_writer *writer;
     STRATA_TRY(strata__weights_create(ctx, path, &writer));
     json_t *compiled = model->trainer ? ctx->compiler->to_json(model) : NULL;
@@ -235,6 +233,16 @@ strata_status strata_save(strata_model *model, const char *path)
     else
         status = strata__weights_finish(ctx, writer);
     json_decref(compiled);
+    return status;
+}
+
+strata_status strata_save(strata_model *model, const char *path)
+{
+    if (!model)
+        return STRATA_INVALID;
+    bool step = strata__no_way_back(model->ctx, false); /* callbacks save at the end of one */
+    strata_status status = save(model, path);
+    strata__no_way_back(model->ctx, step);
     return status;
 }
 
@@ -387,7 +395,7 @@ static void name_file(strata_context *ctx, const char *path)
 
 strata_model *strata_load(strata_context *ctx, const char *path)
 {
-    if (!ctx || ctx->status != STRATA_OK)
+    if (!ctx || strata__agree(ctx) != STRATA_OK)
         return NULL;
     if (check_ending(ctx, path, false) != STRATA_OK)
         return NULL;
@@ -426,9 +434,10 @@ strata_status strata_load_weights(strata_model *model, const char *path)
     if (!model)
         return STRATA_INVALID;
     strata_context *ctx = model->ctx;
-    STRATA_TRY(ctx->status);
+    STRATA_TRY(strata__agree(ctx));
     STRATA_TRY(check_ending(ctx, path, false));
-    STRATA_TRY(strata__model_ready(model));
+    strata__model_ready(model);
+    STRATA_TRY(strata__agree(ctx));
     strata__weights *weights;
     STRATA_TRY(open_weights(ctx, path, &weights));
     load_variables(ctx, model, weights);

@@ -203,10 +203,9 @@ strata_model *strata_functional_from(const strata_functional_options *options)
     if (!ctx || !context_of(&options->outputs))
         return NULL;
     strata_model *model = strata__model_new(ctx, &strata_functional_class, options->name);
-    if (!model || take_ends(model, &options->inputs, &options->outputs) != STRATA_OK ||
-        strata__graph_make(model) != STRATA_OK)
-        return NULL;
-    return model;
+    if (model && take_ends(model, &options->inputs, &options->outputs) == STRATA_OK)
+        strata__graph_make(model);
+    return strata__agree(ctx) == STRATA_OK ? model : NULL;
 }
 
 /* --- Sequential --- */
@@ -383,6 +382,7 @@ void strata_model_free(strata_model *model)
     if (!model)
         return;
     strata_context *ctx = model->ctx;
+    strata__agree(ctx); /* all ranks are here */
     for (strata_model **at = &ctx->models; *at; at = &(*at)->next) {
         if (*at == model) {
             *at = model->next;

@@ -9,13 +9,13 @@
 #include "state/elements.h"
 
 /* First of all: in checked mode all ranks call this operation on this variable, with equal data
- * (NULL: there are none), whether it communicates or not. Nothing with an error in the context. */
+ * (NULL: there are none), whether it communicates or not. Nothing with an error on any rank. */
 static strata_status begin(strata_variable *variable, const char *operation, const void *data)
 {
     if (!variable)
         return STRATA_INVALID;
     strata_context *ctx = variable->ctx;
-    STRATA_TRY(ctx->status);
+    STRATA_TRY(strata__agree(ctx));
     if (!ctx->mesh->checked)
         return STRATA_OK;
     size_t bytes = (size_t)strata__product(&variable->shape, 0, variable->shape.rank) *

@@ -293,21 +293,12 @@ static strata_status make_value(strata_variable *variable, bool as_matrix)
     return STRATA_OK;
 }
 
-static strata_status build(strata_variable *variable, const strata__variable_spec *spec)
+/* Name and arguments. Local. */
+static strata_variable *begin(strata_context *ctx, const strata__variable_spec *spec)
 {
-    STRATA_TRY(name_variable(variable, spec));
-    STRATA_TRY(check_arguments(variable, spec));
-    STRATA_TRY(measure(variable));
-    return make_value(variable, spec->columns > 0);
-}
-
-strata_variable *strata__variable_new(strata_context *ctx, const strata__variable_spec *spec)
-{
-    if (ctx->status != STRATA_OK)
-        return NULL;
     strata_variable *variable = strata__calloc(ctx, 1, sizeof *variable);
     if (!variable)
-        strata__abort(ctx, "creating a variable");
+        return NULL;
     *variable = (strata_variable){
         .ctx = ctx,
         .next = ctx->variables,
@@ -322,9 +313,26 @@ strata_variable *strata__variable_new(strata_context *ctx, const strata__variabl
     };
     ctx->variables = variable;
     choose_placement(variable, spec->placement);
-    build(variable, spec);
-    if (strata__variable_initialize(variable, spec->initializer, ctx->seed + spec->seed) ==
-        STRATA_OK)
+    if (name_variable(variable, spec) == STRATA_OK)
+        check_arguments(variable, spec);
+    return variable;
+}
+
+/* The first variable that is cut over the model grid makes ScaLAPACK's grid. Collective. */
+static strata_status complete(strata_variable *variable, const strata__variable_spec *spec)
+{
+    strata_context *ctx = variable->ctx;
+    if (measure(variable) == STRATA_OK)
+        make_value(variable, spec->columns > 0);
+    return strata__variable_initialize(variable, spec->initializer, ctx->seed + spec->seed);
+}
+
+strata_variable *strata__variable_new(strata_context *ctx, const strata__variable_spec *spec)
+{
+    if (ctx->status != STRATA_OK)
+        return NULL;
+    strata_variable *variable = begin(ctx, spec);
+    if (strata__agree(ctx) == STRATA_OK && complete(variable, spec) == STRATA_OK)
         return variable;
     strata__variable_free(variable);
     return NULL;

@@ -265,7 +265,7 @@ static void write_hint(strata__rotation *rotation, const char *path)
     else
         strata__file_discard(ctx, &file);
     strata__free(ctx, hint);
-    if (ctx->status != STRATA_OK) {
+    if (ctx->status == STRATA_IO) {
         strata__warn(ctx, "%s; the checkpoint itself is saved", ctx->message);
         strata_error_clear(ctx);
     }
@@ -279,15 +279,16 @@ strata_status strata__rotation_save(strata__rotation *rotation, int64_t step,
     strata__contents own = *contents;
     own.run = rotation->run;
     char *path = root ? strata__series_path(ctx, &rotation->series, rotation->next, step) : NULL;
-    strata_status status = strata__checkpoint_save(ctx, path, &own);
-    if (status != STRATA_OK || !root) {
+    if (strata__checkpoint_save(ctx, path, &own) != STRATA_OK) {
         strata__free(ctx, path);
-        return status;
+        return ctx->status;
     }
-    write_hint(rotation, path);
-    if (add_own(rotation, rotation->next++, step, path) == STRATA_OK)
-        remove_oldest(rotation);
-    return ctx->status;
+    if (root) {
+        write_hint(rotation, path);
+        if (add_own(rotation, rotation->next++, step, path) == STRATA_OK)
+            remove_oldest(rotation);
+    }
+    return strata__agree(ctx);
 }
 
 const char *strata__rotation_newest(const strata__rotation *rotation)

@@ -8,6 +8,7 @@
 struct strata__scope {
     struct strata__scope *outer;
     strata_tensor *tensors; /* newest first */
+    bool no_way_back;       /* what was outside of it */
 };
 
 int64_t strata__product(const strata_shape *shape, int first, int last)
@@ -97,13 +98,21 @@ static void scope_unlink(strata_tensor *tensor)
     tensor->scope = NULL;
 }
 
-void strata_scope_begin(strata_context *ctx)
+bool strata__scope_open(strata_context *ctx)
 {
     struct strata__scope *scope = strata__alloc(ctx, sizeof *scope);
     if (!scope)
-        return;
-    *scope = (struct strata__scope){.outer = ctx->scope};
+        return false;
+    *scope = (struct strata__scope){.outer = ctx->scope, .no_way_back = ctx->no_way_back != NULL};
     ctx->scope = scope;
+    return true;
+}
+
+void strata_scope_begin(strata_context *ctx)
+{
+    if (!strata__scope_open(ctx))
+        strata__abort(ctx, "beginning a step");
+    strata__no_way_back(ctx, true);
 }
 
 /* The tape may have noted them. */
@@ -137,6 +146,7 @@ void strata_scope_end(strata_context *ctx)
     else
         release_all(scope);
     ctx->scope = scope->outer;
+    strata__no_way_back(ctx, scope->no_way_back);
     strata__free(ctx, scope);
 }
 

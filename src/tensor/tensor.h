@@ -60,6 +60,10 @@ struct strata_tensor {
     int origin_index;
 };
 
+/* strata_scope_begin() for what is no step: memory that is short is an error like others. False
+ * then. Local. */
+bool strata__scope_open(strata_context *ctx);
+
 /* New tensor in the current scope; contents undefined. Symbolic when the batch size is STRATA_NONE:
  * then no memory. */
 strata_tensor *strata__tensor_new(strata_context *ctx, strata_dtype dtype,

@@ -33,6 +33,7 @@ static void ask_sizes(strata_context *ctx, const strata__hooks *hooks,
 strata_status strata__callback_bytes_ask(strata_context *ctx, const strata__hooks *hooks,
                                          strata__callback_bytes *bytes)
 {
+    STRATA_TRY(strata__agree(ctx));
     ask_sizes(ctx, hooks, bytes);
     for (int i = 0; hooks && i < hooks->count; i++) {
         strata_callback *callback = hooks->callbacks[i];

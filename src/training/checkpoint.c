@@ -60,6 +60,7 @@ static strata_status save(strata__trainer *trainer, const char *path, strata__ro
 {
     strata_context *ctx = trainer->model->ctx;
     contents c = {.arrays.ctx = ctx};
+    bool step = strata__no_way_back(ctx, false);
     strata_status status = gather(trainer, &c);
     strata__contents file = {
         .entries = c.arrays.entries, .count = c.arrays.count, .document = c.document};
@@ -68,12 +69,13 @@ static strata_status save(strata__trainer *trainer, const char *path, strata__ro
     else if (status == STRATA_OK)
         status = strata__checkpoint_save(ctx, path, &file);
     contents_free(&c);
+    strata__no_way_back(ctx, step);
     return status;
 }
 
 strata_status strata_checkpoint_save(strata_model *model, const char *path)
 {
-    strata__trainer *trainer = strata__trainer_of(model, "checkpoint_save");
+    strata__trainer *trainer = strata__trainer_meet(model, "checkpoint_save");
     if (!trainer)
         return model ? model->ctx->status : STRATA_INVALID;
     return save(trainer, path, NULL);
@@ -164,7 +166,7 @@ static strata_status load(strata__trainer *trainer, const strata__checkpoint *fi
 
 strata_status strata_checkpoint_load(strata_model *model, const char *path)
 {
-    strata__trainer *trainer = strata__trainer_of(model, "checkpoint_load");
+    strata__trainer *trainer = strata__trainer_meet(model, "checkpoint_load");
     if (!trainer)
         return model ? model->ctx->status : STRATA_INVALID;
     strata_context *ctx = model->ctx;

@@ -388,8 +388,10 @@ static strata_status compile_again(strata_model *model, const json_t *config, bo
     strata_context *ctx = model->ctx;
     STRATA_TRY(strata__model_ready(model));
     strata__trainer *trainer = strata__calloc(ctx, 1, sizeof *trainer);
-    if (!trainer)
-        return STRATA_NO_MEMORY;
+    if (strata__agree(ctx) != STRATA_OK) {
+        strata__free(ctx, trainer);
+        return ctx->status;
+    }
     trainer->model = model;
     if (keep && model->trainer) {
         trainer->optimizer = model->trainer->optimizer;
@@ -397,7 +399,8 @@ static strata_status compile_again(strata_model *model, const json_t *config, bo
     }
     trainer_free(model);
     model->trainer = trainer;
-    strata_status status = fill(trainer, config);
+    fill(trainer, config);
+    strata_status status = strata__agree(ctx);
     if (status != STRATA_OK)
         trainer_free(model);
     return status;
@@ -412,7 +415,7 @@ strata_status strata_compile_from(strata_model *model, const strata_compile_opti
 {
     if (!model)
         return STRATA_INVALID;
-    STRATA_TRY(model->ctx->status);
+    STRATA_TRY(strata__agree(model->ctx));
     STRATA_TRY(strata__model_ready(model));
     json_t *config = options_json(options, model->output_count);
     if (options->keep && model->trainer)
@@ -441,20 +444,29 @@ strata__trainer *strata__trainer_of(strata_model *model, const char *what)
 strata_status strata__trainer_ready(strata__trainer *trainer)
 {
     strata_context *ctx = trainer->model->ctx;
+    STRATA_TRY(strata__agree(ctx));
     if (trainer->optimizer->pack)
         return STRATA_OK;
     int count = strata_layer_trainable_weights(trainer->model->layer, NULL, 0);
     if (count == 0)
         return strata__fail(ctx, STRATA_INVALID, "model '%s' has no trainable weights", trainer->model->layer->name);
     strata_variable **weights = strata__alloc(ctx, (size_t)count * sizeof *weights);
-    if (!weights)
-        return STRATA_NO_MEMORY;
-    strata_layer_trainable_weights(trainer->model->layer, weights, count);
-    strata_status status = strata__placement_check(trainer, count, weights);
+    if (weights)
+        strata_layer_trainable_weights(trainer->model->layer, weights, count);
+    strata_status status = strata__agree(ctx);
+    if (status == STRATA_OK)
+        status = strata__placement_check(trainer, count, weights);
     if (status == STRATA_OK)
         status = strata__optimizer_build(trainer->optimizer, count, weights);
     strata__free(ctx, weights);
     return status;
+}
+
+strata__trainer *strata__trainer_meet(strata_model *model, const char *what)
+{
+    if (!model || strata__agree(model->ctx) != STRATA_OK)
+        return NULL;
+    return strata__trainer_of(model, what);
 }
 
 double strata_model_learning_rate(const strata_model *model)

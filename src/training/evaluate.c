@@ -70,14 +70,18 @@ static strata_status evaluate(strata__trainer *trainer, strata_dataset *data,
     strata__feed_options feeding = {.batch_size = options->batch_size ? options->batch_size : 32,
                                     .steps = options->steps,
                                     .prefetch = true};
-    STRATA_TRY(strata__progress_start(progress, ctx, options->verbose));
-    STRATA_TRY(strata__bind(trainer->model, data, true, &binding));
-    STRATA_TRY(strata__feed_new(data, &feeding, &feed));
-    strata__hooks_take(&hooks, trainer->model, options->callbacks);
-    strata__progress_epoch(progress, -1, 0, strata__feed_steps(feed));
-    strata_status status = strata__evaluate_feed(trainer, feed, &binding, &hooks, progress);
+    strata_status status = strata__progress_start(progress, ctx, options->verbose);
+    if (status == STRATA_OK)
+        status = strata__bind(trainer->model, data, true, &binding);
+    if (status == STRATA_OK)
+        status = strata__feed_new(data, &feeding, &feed);
+    if (strata__agree(ctx) == STRATA_OK) {
+        strata__hooks_take(&hooks, trainer->model, options->callbacks);
+        strata__progress_epoch(progress, -1, 0, strata__feed_steps(feed));
+        strata__evaluate_feed(trainer, feed, &binding, &hooks, progress);
+    }
     strata__feed_free(feed);
-    return status;
+    return strata__agree(ctx);
 }
 
 /* The numbers stand in the first half of the log room, under their plain names. */
@@ -90,7 +94,7 @@ static const strata_logs *shown_logs(strata__trainer *trainer)
 const strata_logs *strata_evaluate_from(strata_model *model, strata_dataset *data,
                                         const strata_evaluate_options *options)
 {
-    strata__trainer *trainer = strata__trainer_of(model, "evaluate");
+    strata__trainer *trainer = strata__trainer_meet(model, "evaluate");
     if (!trainer || !data)
         return NULL;
     strata__progress progress = {0};
@@ -176,30 +180,44 @@ static strata_status predict_feed(predicting *p, strata__feed *feed, strata__hoo
     return status;
 }
 
-strata_status strata_predict_from(strata_model *model, strata_dataset *data, float *const *outputs,
-                                  const strata_predict_options *options)
+static strata_status prepare(predicting *p, strata_dataset *data,
+                             const strata_predict_options *options, strata__progress *progress,
+                             strata__feed **feed)
 {
-    if (!model || !data || model->ctx->status != STRATA_OK)
-        return model ? model->ctx->status : STRATA_INVALID;
-    strata_context *ctx = model->ctx;
-    predicting p = {.model = model, .outputs = outputs};
-    strata__feed *feed = NULL;
+    strata_model *model = p->model;
     strata__feed_options feeding = {.batch_size = options->batch_size ? options->batch_size : 32,
                                     .steps = options->steps,
                                     .prefetch = true};
-    strata__progress progress;
-    strata__hooks hooks;
     STRATA_TRY(strata__model_ready(model));
     if (model->output_count > STRATA_MAX_COLUMNS)
-        return strata__fail(ctx, STRATA_UNSUPPORTED,
+        return strata__fail(model->ctx, STRATA_UNSUPPORTED,
                             "model '%s' has %d outputs; predict() takes at most %d",
                             model->layer->name, model->output_count, STRATA_MAX_COLUMNS);
-    STRATA_TRY(strata__progress_start(&progress, ctx, options->verbose));
-    STRATA_TRY(strata__bind(model, data, false, &p.binding));
-    STRATA_TRY(strata__feed_new(data, &feeding, &feed));
-    strata__hooks_take(&hooks, model, options->callbacks);
-    strata__progress_epoch(&progress, -1, 0, strata__feed_steps(feed));
-    strata_status status = predict_feed(&p, feed, &hooks, &progress);
+    STRATA_TRY(strata__progress_start(progress, model->ctx, options->verbose));
+    STRATA_TRY(strata__bind(model, data, false, &p->binding));
+    return strata__feed_new(data, &feeding, feed);
+}
+
+strata_status strata_predict_from(strata_model *model, strata_dataset *data, float *const *outputs,
+                                  const strata_predict_options *options)
+{
+    if (!model)
+        return STRATA_INVALID;
+    strata_context *ctx = model->ctx;
+    predicting p = {.model = model, .outputs = outputs};
+    strata__feed *feed = NULL;
+    strata__progress progress = {0};
+    strata__hooks hooks;
+    STRATA_TRY(strata__agree(ctx));
+    if (!data)
+        return STRATA_INVALID;
+    prepare(&p, data, options, &progress, &feed);
+    if (strata__agree(ctx) == STRATA_OK) {
+        strata__hooks_take(&hooks, model, options->callbacks);
+        strata__progress_epoch(&progress, -1, 0, strata__feed_steps(feed));
+        predict_feed(&p, feed, &hooks, &progress);
+    }
+    strata_status status = strata__agree(ctx);
     strata__progress_stop(&progress);
     strata__feed_free(feed);
     for (int i = 0; i < STRATA_MAX_COLUMNS; i++)
@@ -212,16 +230,19 @@ strata_status strata_predict_from(strata_model *model, strata_dataset *data, flo
 static const strata_logs *on_batch(strata_model *model, strata_dataset *data, bool training)
 {
     strata__trainer *trainer =
-        strata__trainer_of(model, training ? "train_on_batch" : "test_on_batch");
+        strata__trainer_meet(model, training ? "train_on_batch" : "test_on_batch");
     if (!trainer || !data || strata__trainer_ready(trainer) != STRATA_OK)
         return NULL;
     strata_context *ctx = model->ctx;
     strata__binding binding;
     strata__feed *feed = NULL;
     strata__feed_options feeding = {.batch_size = data->size};
-    if (strata__bind(model, data, true, &binding) != STRATA_OK ||
-        strata__feed_new(data, &feeding, &feed) != STRATA_OK)
+    if (strata__bind(model, data, true, &binding) == STRATA_OK)
+        strata__feed_new(data, &feeding, &feed);
+    if (strata__agree(ctx) != STRATA_OK) {
+        strata__feed_free(feed);
         return NULL;
+    }
     strata__batch batch;
     strata_scope_begin(ctx);
     strata__feed_start(feed, 0, 0);

@@ -159,7 +159,7 @@ static strata_status prepare(fitting *f, strata_dataset *data)
     strata__history_free(ctx, f->trainer->history);
     f->trainer->history =
         strata__history_new(ctx, f->options->epochs < 4096 ? f->options->epochs : 4096);
-    return f->trainer->history ? STRATA_OK : STRATA_NO_MEMORY;
+    return ctx->status;
 }
 
 /* --- an epoch --- */
@@ -325,6 +325,7 @@ static strata_status run_epoch(fitting *f, int epoch)
     strata__hooks_epoch_begin(&f->hooks, epoch);
     strata__progress_epoch(&f->progress, epoch, f->epochs, strata__feed_steps(f->feed));
     strata__progress_skip(&f->progress, trainer->step);
+    STRATA_TRY(strata__agree(trainer->model->ctx));
     STRATA_TRY(train_epoch(f, epoch));
     if (!trainer->stopping)
         STRATA_TRY(epoch_line(f, epoch));
@@ -353,26 +354,27 @@ static strata_status run(fitting *f)
     return strata__agree(trainer->model->ctx);
 }
 
-static strata_status run_profiled(fitting *f)
+static void run_profiled(fitting *f)
 {
     strata__profile *profile;
-    STRATA_TRY(strata__profile_begin(f->trainer->model, &profile));
+    if (strata__profile_begin(f->trainer->model, &profile) != STRATA_OK)
+        return;
     strata_status status = run(f);
     strata__progress_stop(&f->progress);
     strata__profile_end(profile, status != STRATA_OK && status != STRATA_RESTART);
-    return status;
 }
 
 const strata_history *strata_fit_from(strata_model *model, strata_dataset *data,
                                       const strata_fit_options *options)
 {
-    strata__trainer *trainer = strata__trainer_of(model, "fit");
+    strata__trainer *trainer = strata__trainer_meet(model, "fit");
     if (!trainer || !data)
         return NULL;
     fitting f = {.trainer = trainer, .options = options};
-    strata_status status = prepare(&f, data);
-    if (status == STRATA_OK)
-        status = run_profiled(&f);
+    prepare(&f, data);
+    if (strata__agree(model->ctx) == STRATA_OK)
+        run_profiled(&f);
+    strata_status status = strata__agree(model->ctx);
     strata__progress_stop(&f.progress);
     strata__feed_free(f.feed);
     strata__feed_free(f.validation_feed);

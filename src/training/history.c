@@ -53,8 +53,7 @@ static strata_status make_room(strata__trainer *trainer, int layer_metrics)
     size_t line = 2 * (size_t)count + STRATA_MAX_CALLBACKS;
     trainer->line_names = strata__calloc(ctx, line, sizeof *trainer->line_names);
     trainer->line_values = strata__calloc(ctx, line, sizeof *trainer->line_values);
-    if (ctx->status != STRATA_OK)
-        return ctx->status;
+    STRATA_TRY(strata__agree(ctx));
     trainer->name_room = 2 * count;
     for (int i = 0; i < count; i++) {
         const char *name =
@@ -64,7 +63,7 @@ static strata_status make_room(strata__trainer *trainer, int layer_metrics)
         trainer->names[i] = strata__strdup(ctx, name);
         trainer->names[count + i] = strata__format(ctx, "val_%s", name);
     }
-    return ctx->status;
+    return strata__agree(ctx);
 }
 
 /* Each column of the mesh has totalled its own copies of the sums; the first one's results hold,

@@ -17,7 +17,7 @@ static void epoch_begin(strata_callback *self, strata_model *model, int epoch)
 {
     const scheduler *state = self->state;
     bool under_way = model->trainer->step > 0; /* a resumed epoch has its rate already */
-    if (self->ctx->status != STRATA_OK || under_way)
+    if (under_way || strata__agree(self->ctx) != STRATA_OK)
         return;
     double rate = state->function(epoch, strata_model_learning_rate(model), state->user);
     strata__broadcast(self->ctx, STRATA__WORLD, 0, &rate, sizeof rate);

@@ -64,10 +64,14 @@ static strata_status rehearse(strata__plan *plan, strata__trainer *trainer, stra
     strata__feed *feed = NULL;
     strata__batch batch;
     STRATA_TRY(strata__bind(trainer->model, data, true, &binding));
-    STRATA_TRY(strata__feed_new(data, &options, &feed));
+    strata__feed_new(data, &options, &feed);
+    strata_status status = strata__agree(ctx);
+    if (status != STRATA_OK) {
+        strata__feed_free(feed);
+        return status;
+    }
     strata__feed_start(feed, 0, 0);
     strata_scope_begin(ctx);
-    strata_status status = ctx->status;
     if (strata__feed_next(feed, &batch)) {
         plan->batch = batch.size;
         status = strata__rehearse(plan, trainer, &binding, &batch);
@@ -120,7 +124,7 @@ strata__traffic strata__plan_total(const strata__plan *plan, strata__axis axis)
 strata_status strata_plan_print(strata_model *model, strata_dataset *data, int64_t batch_size,
                                 FILE *stream)
 {
-    strata__trainer *trainer = strata__trainer_of(model, "plan");
+    strata__trainer *trainer = strata__trainer_meet(model, "plan");
     if (!trainer || !data)
         return STRATA_INVALID;
     strata__plan plan;

@@ -352,7 +352,8 @@ void strata_error_clear(strata_context *ctx)
 
 strata_status strata_agree(strata_context *ctx)
 {
-    strata__looks_settle(ctx);
+    if (ctx->mesh && strata__agree_on(ctx, STRATA__WORLD) == STRATA_OK)
+        strata__looks_settle(ctx);
     return strata__agree(ctx);
 }
 

@@ -63,6 +63,10 @@ typedef struct strata__trainer {
 /* The trainer, or an error in Keras's words: "You must call `compile()` before calling `fit()`." */
 strata__trainer *strata__trainer_of(strata_model *model, const char *what);
 
+/* The same for what is collective: an error that a rank has met before is everybody's. Collective on
+ * the mesh. */
+strata__trainer *strata__trainer_meet(strata_model *model, const char *what);
+
 /* Packs the trainable variables on first use. Collective on the mesh. */
 strata_status strata__trainer_ready(strata__trainer *trainer);
 

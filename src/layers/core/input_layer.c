@@ -103,11 +103,13 @@ strata_tensor *strata__input_tensor(strata_layer *layer)
     const config *c = layer->config;
     strata__graph_call *made = strata__calloc(ctx, 1, sizeof *made);
     strata_tensor **outputs = strata__calloc(ctx, 1, sizeof *outputs);
-    if (!made || !outputs)
+    if (!made || !outputs || !strata__scope_open(ctx)) {
+        strata__free(ctx, made);
+        strata__free(ctx, outputs);
         return NULL;
+    }
     strata_dtype dtype = STRATA_FLOAT32;
     strata_dtype_from_name(c->dtype, &dtype);
-    strata_scope_begin(ctx);
     outputs[0] =
         strata__tensor_symbolic(ctx, dtype, &c->batch_shape, (strata__layout){.batch = true});
     if (outputs[0]) {
@@ -120,8 +122,10 @@ strata_tensor *strata__input_tensor(strata_layer *layer)
                                  .training = -1,
                                  .output_count = 1,
                                  .outputs = outputs};
-    strata__list_add(ctx, &layer->calls, made);
-    return outputs[0];
+    if (ctx->status == STRATA_OK && strata__list_add(ctx, &layer->calls, made))
+        return outputs[0];
+    strata__graph_call_free(ctx, made);
+    return NULL;
 }
 
 strata_tensor *strata_input_from(strata_context *ctx, const config *from)
