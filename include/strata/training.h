@@ -200,7 +200,7 @@ STRATA_EXPORT strata_status strata_checkpoint_save(strata_model *model, const ch
  * next fit goes on at the epoch and batch where the file stands: on the same mesh to the same bits, on another one with the same weights
  * and the same totals of metrics. Within an epoch that fit needs the same number of samples, batch_size, steps_per_epoch, shuffle and
  * metrics, or is refused with STRATA_INVALID; between epochs they may change. Errors: STRATA_NO_INPUT, STRATA_BAD_DATA that names the
- * array which is damaged or differs, STRATA_UNSUPPORTED for a newer format. Collective on the mesh.
+ * array which is damaged or differs, or another optimizer, STRATA_UNSUPPORTED for a newer format. Collective on the mesh.
  */
 STRATA_EXPORT strata_status strata_checkpoint_load(strata_model *model, const char *path);
 

@@ -71,10 +71,13 @@ uint64_t strata__checkpoint_run(const strata__checkpoint *checkpoint);
 const strata__entry *strata__checkpoint_entry(const strata__checkpoint *checkpoint, int number);
 
 /*
- * Fills the data of the shards. Types and shapes must be those of the file, and of a top group
- * ("weights") of which some arrays are asked for all must be: STRATA_BAD_DATA names the array that
- * differs. Collective on the mesh.
+ * Whether types and shapes are those of the file, and of a top group ("weights") of which some
+ * arrays are asked for all are: STRATA_BAD_DATA names the array that differs, on all ranks. Local.
  */
+strata_status strata__checkpoint_fits(strata_context *ctx, const strata__checkpoint *checkpoint,
+                                      const strata__entry *entries, int count);
+
+/* Fills the data of the shards, of entries that fit. Collective on the mesh. */
 strata_status strata__checkpoint_read(strata_context *ctx, const strata__checkpoint *checkpoint,
                                       const strata__entry *entries, int count);
 

@@ -261,15 +261,21 @@ static strata_status read_entry(strata_context *ctx, const strata__checkpoint *c
     return STRATA_OK;
 }
 
-/* Nothing is read before everything is found to fit. */
-static strata_status read_entries(strata_context *ctx, const strata__checkpoint *checkpoint,
-                                  const strata__entry *entries, int count)
+strata_status strata__checkpoint_fits(strata_context *ctx, const strata__checkpoint *checkpoint,
+                                      const strata__entry *entries, int count)
 {
     for (int i = 0; i < count; i++) {
         if (!find_entry(ctx, checkpoint, &entries[i]))
             return ctx->status;
     }
-    STRATA_TRY(check_complete(ctx, checkpoint, entries, count));
+    return check_complete(ctx, checkpoint, entries, count);
+}
+
+/* Nothing is read before everything is found to fit. */
+static strata_status read_entries(strata_context *ctx, const strata__checkpoint *checkpoint,
+                                  const strata__entry *entries, int count)
+{
+    STRATA_TRY(strata__checkpoint_fits(ctx, checkpoint, entries, count));
     for (int i = 0; i < count; i++)
         STRATA_TRY(read_entry(ctx, checkpoint, &entries[i]));
     return STRATA_OK;

@@ -145,6 +145,10 @@ static strata_status read_arrays(strata__trainer *trainer, const strata__checkpo
     add_states(&arrays, &resume->callbacks);
     strata_status status = strata__checkpoint_arrays_seal(&arrays);
     if (status == STRATA_OK)
+        status = strata__checkpoint_fits(ctx, file, arrays.entries, arrays.count);
+    if (status == STRATA_OK)
+        status = strata__run_state_check_optimizer(trainer, resume->state, resume->path);
+    if (status == STRATA_OK)
         status = strata__checkpoint_arrays_read(&arrays, file);
     strata__checkpoint_arrays_free(&arrays);
     return status;

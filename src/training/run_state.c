@@ -98,6 +98,11 @@ static void take_draws(void *user, strata_layer *layer)
 
 /* --- all of it --- */
 
+static const char *class_name(const strata__optimizer *optimizer)
+{
+    return optimizer->object.class->name;
+}
+
 json_t *strata__run_state(strata__trainer *trainer, const strata__callback_bytes *bytes)
 {
     strata_context *ctx = trainer->model->ctx;
@@ -106,16 +111,16 @@ json_t *strata__run_state(strata__trainer *trainer, const strata__callback_bytes
     const strata__order *order = &trainer->order;
     json_t *sums = trainer->step > 0 ? strata__metric_sums_json(trainer) : json_null();
     return json_pack(
-        "{s:s, s:[i, i, i], s:I, s:I, s:o, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:o, s:o, "
-        "s:o}",
+        "{s:s, s:[i, i, i], s:I, s:I, s:o, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:o, "
+        "s:o, s:o}",
         "model", trainer->model->layer->name, "mesh", mesh->data, mesh->rows, mesh->cols, "seed",
         (json_int_t)ctx->seed, "global_step", (json_int_t)ctx->step, "draws",
-        draws_json(trainer->model), "iteration", (json_int_t)optimizer->iteration, "learning_rate",
-        real(optimizer->learning_rate), "epoch", (json_int_t)trainer->epoch, "step",
-        (json_int_t)trainer->step, "samples", (json_int_t)order->samples, "batch_size",
-        (json_int_t)order->batch_size, "steps_per_epoch", (json_int_t)order->steps, "shuffle",
-        strata__shuffle_name(order->shuffle), "stopped", trainer->stop, "sums", sums, "history",
-        history_json(trainer->history), "callbacks",
+        draws_json(trainer->model), "optimizer", class_name(optimizer), "iteration",
+        (json_int_t)optimizer->iteration, "learning_rate", real(optimizer->learning_rate), "epoch",
+        (json_int_t)trainer->epoch, "step", (json_int_t)trainer->step, "samples",
+        (json_int_t)order->samples, "batch_size", (json_int_t)order->batch_size, "steps_per_epoch",
+        (json_int_t)order->steps, "shuffle", strata__shuffle_name(order->shuffle), "stopped",
+        trainer->stop, "sums", sums, "history", history_json(trainer->history), "callbacks",
         strata__callback_states_json(trainer->hooks, bytes));
 }
 
@@ -141,6 +146,20 @@ strata_status strata__run_state_check(strata_context *ctx, const json_t *state, 
                             "checkpoint '%s': epoch, seed, shuffle or learning_rate is damaged",
                             path);
     return STRATA_OK;
+}
+
+strata_status strata__run_state_check_optimizer(const strata__trainer *trainer, const json_t *state,
+                                                const char *path)
+{
+    const char *saved = json_string_value(json_object_get(state, "optimizer"));
+    const char *own = class_name(trainer->optimizer);
+    if (saved && strcmp(saved, own) == 0)
+        return STRATA_OK;
+    return strata__fail(
+        trainer->model->ctx, STRATA_BAD_DATA,
+        "checkpoint '%s' was saved with the optimizer %s, the model has %s; compile "
+        "it with the same",
+        path, saved ? saved : "none", own);
 }
 
 bool strata__run_state_same_mesh(const strata_context *ctx, const json_t *state)

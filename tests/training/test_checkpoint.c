@@ -286,6 +286,11 @@ static void test_checkpoints_of_others_are_refused(void **state)
     assert_all_error(ctx, STRATA_BAD_DATA, "weights/first/kernel");
     strata_checkpoint_load(run_model(ctx, "SGD(0.1, momentum=0.9)"), path);
     assert_all_error(ctx, STRATA_BAD_DATA, "optimizer/");
+    strata_checkpoint_load(run_model(ctx, "SGD(0.1)"), path);
+    assert_all_error(ctx, STRATA_BAD_DATA,
+                     "other.h5' was saved with the optimizer Adam, the model has SGD");
+    strata_checkpoint_load(run_model(ctx, "AdamW(0.01)"), path);
+    assert_all_error(ctx, STRATA_BAD_DATA, "the model has AdamW");
     strata_checkpoint_load(run_model(ctx, "Adam(0.01)"), test_path("nowhere.h5"));
     assert_all_error(ctx, STRATA_NO_INPUT, "nowhere.h5");
     run_close(ctx);
