@@ -67,16 +67,21 @@ complaints() {
     [ "$(contents)" = "$3" ] || echo "files were changed or left behind"
 }
 
-# refused NAME CODE PATTERN ARGUMENTS...: two ranks end with CODE, one says one line with PATTERN, no file changes
-refused() {
-    name=$1 code=$2 pattern=$3
-    shift 3
+# refused_on RANKS NAME CODE PATTERN ARGUMENTS...: so many ranks end with CODE, one says one line with PATTERN, no file changes
+refused_on() {
+    count=$1 name=$2 code=$3 pattern=$4
+    shift 4
     before=$(contents)
-    try 2 "$@"
-    wrong=$(complaints "$code $code " "$pattern" "$before")
+    try "$count" "$@"
+    wrong=$(complaints "$(yes "$code" | head -n "$count" | tr '\n' ' ')" "$pattern" "$before")
     [ -z "$wrong" ] || wrong="$wrong
 $(cat "$said/errors")"
     verdict "$name" "$wrong"
+}
+
+# refused NAME CODE PATTERN ARGUMENTS...: on two ranks
+refused() {
+    refused_on 2 "$@"
 }
 
 # accepted NAME PATTERN ARGUMENTS...: two ranks succeed and standard error is one line with PATTERN, or nothing where that is empty
