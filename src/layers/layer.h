@@ -35,6 +35,7 @@ typedef struct strata__graph_call {
     int training;    /* the explicit argument: 1, 0 or −1 */
     void *arguments; /* of the class's arguments_size; NULL: the defaults */
     int positional;  /* the first of the inputs; those of the arguments come after them */
+    int unnamed;     /* the first of these: a file gives the others by their names */
     int input_count, output_count;
     strata_tensor **inputs, **outputs;
     /* While a model is put together: */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "model/model.h"
+#include "model/nodes.h"
 
 enum { NEW, ACTIVE, DONE, DEEPEST = 20000 };
 
@@ -24,6 +24,22 @@ static bool is_input(const strata_model *model, const strata_tensor *tensor)
     return false;
 }
 
+/* A call's inputs in the order in which Keras walks along them: those without names, then the
+ * others by name. The order of layers, and so of weights and of the optimizer's state, follows from
+ * it. */
+static void order_inputs(const strata__graph_call *call, int *order)
+{
+    for (int i = 0; i < call->input_count; i++) {
+        strata__keyword keyword = strata__keyword_of(call, i);
+        int k = i;
+        for (;
+             k > 0 && strata__keyword_compare(strata__keyword_of(call, order[k - 1]), keyword) > 0;
+             k--)
+            order[k] = order[k - 1];
+        order[k] = i;
+    }
+}
+
 static strata_status meet(walk *w, strata__graph_call *call, int depth)
 {
     strata_context *ctx = w->model->ctx;
@@ -40,13 +56,15 @@ static strata_status meet(walk *w, strata__graph_call *call, int depth)
         if (!strata__list_add(ctx, &w->layers, call->layer))
             return STRATA_NO_MEMORY;
     }
+    int order[call->input_count + 1];
+    order_inputs(call, order);
     for (int i = 0; i < call->input_count; i++) {
-        strata__graph_call *maker = call->inputs[i]->origin;
+        strata__graph_call *maker = call->inputs[order[i]]->origin;
         if (!maker)
             return strata__fail(
                 ctx, STRATA_INVALID,
                 "model '%s': input %d of layer '%s' was computed outside a layer; use Lambda",
-                w->model->layer->name, i, call->layer->name);
+                w->model->layer->name, order[i], call->layer->name);
         STRATA_TRY(meet(w, maker, depth + 1));
     }
     if (call->input_count == 0 && !is_input(w->model, call->outputs[0]))

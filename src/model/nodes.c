@@ -21,27 +21,65 @@ static json_t *args_json(const strata_model *model, const strata__graph_call *ca
 {
     const strata_layer_class *class = call->layer->class;
     json_t *tensors = json_array();
-    for (int i = 0; i < call->positional; i++)
+    for (int i = 0; i < call->unnamed; i++)
         json_array_append_new(tensors, tensor_json(model, call->inputs[i]));
     bool listed = class->takes_list || (call->positional > 1 && !class->input_names);
     return listed ? json_pack("[o]", tensors) : tensors;
 }
 
+/* The row of the class's arguments whose tensor is this input. */
+static const strata_field *row_of(const strata__graph_call *call, int input)
+{
+    const strata_field *row = call->layer->class->arguments;
+    for (int next = call->positional;; row++) {
+        const char *member = (const char *)call->arguments + row->offset;
+        if (row->type == STRATA_FIELD_TENSOR && *(strata_tensor *const *)member && next++ == input)
+            return row;
+    }
+}
+
+strata__keyword strata__keyword_of(const strata__graph_call *call, int input)
+{
+    if (input < call->unnamed)
+        return (strata__keyword){0};
+    if (input >= call->positional) {
+        const strata_field *row = row_of(call, input);
+        const char *name = row->list ? row->list : row->name;
+        return (strata__keyword){name, strlen(name)};
+    }
+    const char *name = call->layer->class->input_names;
+    for (int i = 0; i < input; i++)
+        name = strchr(name, '|') + 1;
+    return (strata__keyword){name, strcspn(name, "|")};
+}
+
+int strata__keyword_compare(strata__keyword a, strata__keyword b)
+{
+    size_t shared = a.length < b.length ? a.length : b.length;
+    int order = shared ? strncmp(a.name, b.name, shared) : 0;
+    return order ? order : (a.length > b.length) - (a.length < b.length);
+}
+
 /* Under its own name, or in the list that it is an entry of, after nulls for entries that are not
  * given. */
-static void put_tensor(json_t *kwargs, const strata_layer_class *class, int index, json_t *tensor)
+static void put_tensor(json_t *kwargs, const strata__graph_call *call, int input, json_t *tensor)
 {
-    const strata_field *row = &class->arguments[index];
+    const strata_field *rows = call->layer->class->arguments, *row = NULL;
+    strata__keyword keyword = strata__keyword_of(call, input);
+    char name[64];
     size_t place = 0;
-    if (!row->list) {
-        json_object_set_new(kwargs, row->name, tensor);
+    snprintf(name, sizeof name, "%.*s", (int)keyword.length, keyword.name);
+    if (input >= call->positional)
+        row = row_of(call, input);
+    if (!row || !row->list) {
+        json_object_set_new(kwargs, name, tensor);
         return;
     }
-    for (int i = 0; i < index; i++)
-        place += class->arguments[i].list && strcmp(class->arguments[i].list, row->list) == 0;
-    if (!json_object_get(kwargs, row->list))
-        json_object_set_new(kwargs, row->list, json_array());
-    json_t *list = json_object_get(kwargs, row->list);
+    for (const strata_field *other = rows; other < row; other++)
+        place += other->list && strcmp(other->list, row->list) == 0;
+    if (!json_object_get(kwargs, name))
+        json_object_set_new(kwargs, name, json_array());
+    json_t *list = json_object_get(kwargs, name);
     while (json_array_size(list) < place)
         json_array_append_new(list, json_null());
     json_array_append_new(list, tensor);
@@ -54,13 +92,8 @@ static json_t *kwargs_json(const strata_model *model, const strata__graph_call *
     if (call->arguments)
         strata__fields_to_json(model->ctx, class->arguments, class->argument_count,
                                class->argument_defaults, call->arguments, kwargs);
-    int next = call->positional;
-    for (int i = 0; next < call->input_count; i++) {
-        const strata_field *row = &class->arguments[i];
-        const char *member = (const char *)call->arguments + row->offset;
-        if (row->type == STRATA_FIELD_TENSOR && *(strata_tensor *const *)member)
-            put_tensor(kwargs, class, i, tensor_json(model, call->inputs[next++]));
-    }
+    for (int i = call->unnamed; i < call->input_count; i++)
+        put_tensor(kwargs, call, i, tensor_json(model, call->inputs[i]));
     if (call->training >= 0)
         json_object_set_new(kwargs, "training", json_boolean(call->training));
     return kwargs;
@@ -138,7 +171,7 @@ typedef struct parts {
     const strata__stored_graph *graph;
     const strata__stored_layer *stored;
     const strata_layer_class *class;
-    int count;
+    int count, unnamed; /* inputs, and how many of them `args` has */
     strata_tensor *inputs[STRATA__MOST_INPUTS];
     void *arguments; /* owned */
     int training;
@@ -305,10 +338,14 @@ static strata__found call_layer(const parts *p)
 {
     strata_layer *layer = p->stored->layer;
     strata_tensor *outputs[strata__call_outputs(layer, p->arguments)];
-    return strata_layer_call_with(layer, p->arguments, p->count, p->inputs, p->training, outputs) ==
-                   STRATA_OK
-               ? STRATA__FOUND
-               : STRATA__BROKEN;
+    int before = layer->calls.count;
+    if (strata_layer_call_with(layer, p->arguments, p->count, p->inputs, p->training, outputs) !=
+            STRATA_OK ||
+        layer->calls.count == before)
+        return STRATA__BROKEN;
+    strata__graph_call *made = layer->calls.items[layer->calls.count - 1];
+    made->unnamed = p->unnamed;
+    return STRATA__FOUND;
 }
 
 static strata__found make_call(const strata__stored_graph *graph, strata__stored_layer *stored)
@@ -317,6 +354,7 @@ static strata__found make_call(const strata__stored_graph *graph, strata__stored
     const json_t *args = json_object_get(node, "args");
     parts p = {.graph = graph, .stored = stored, .class = stored->layer->class, .training = -1};
     strata__found found = json_is_array(args) ? read_args(&p, args) : STRATA__BROKEN;
+    p.unnamed = p.count;
     if (found == STRATA__FOUND)
         found = read_keywords(&p, json_object_get(node, "kwargs"));
     if (found == STRATA__FOUND)

@@ -8,6 +8,16 @@
 /* The calls of a layer in the model. New reference. */
 json_t *strata__nodes_json(const strata_model *model, const strata_layer *layer);
 
+/* The name by which a call takes an input; length 0: none, it stands in `args`. */
+typedef struct strata__keyword {
+    const char *name; /* not terminated */
+    size_t length;
+} strata__keyword;
+strata__keyword strata__keyword_of(const strata__graph_call *call, int input);
+
+/* As Keras sorts them: < 0, 0, > 0. Those without a name come first. */
+int strata__keyword_compare(strata__keyword a, strata__keyword b);
+
 /* A layer of a file, while the graph is put together. */
 typedef struct strata__stored_layer {
     const char *name;

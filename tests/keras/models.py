@@ -93,22 +93,23 @@ def decoder():
 
 
 def cross_attention():
-    """Tensors as arguments of calls, by name and by position; axes that are not the default; scores as an output."""
-    x, memory = Input((5, 6), name="x"), Input((4, 3), name="memory")
-    mask = Input((5, 4), dtype="bool", name="mask")
-    y, scores = layers.MultiHeadAttention(2, 3, output_shape=6, use_bias=False, kernel_initializer="he_normal")(
+    """
+    Tensors as arguments of calls, by name and by position; axes that are not the default; scores as an output. Keras declares scores
+    as (T, T), so there are as many keys as queries, and its fused kernel wants key_dim and value_dim equal, but scores go without it.
+    """
+    x, memory = Input((5, 6), name="x"), Input((5, 3), name="memory")
+    mask, padding = Input((5, 5), dtype="bool", name="mask"), Input((5,), dtype="bool", name="padding")
+    y, scores = layers.MultiHeadAttention(2, 3, value_dim=4, output_shape=6, use_bias=False, kernel_initializer="he_normal")(
         x, value=memory, attention_mask=mask, return_attention_scores=True)
-    y = layers.GroupQueryAttention(4, 4, 2, bias_regularizer="l2")(y, x, memory_of(x), use_causal_mask=True)
+    keys = layers.Dense(7, activation="relu", name="keys")(x)
+    y = layers.GroupQueryAttention(4, 4, 2, bias_regularizer="l2")(y, x, keys, use_causal_mask=True)
+    y = layers.GroupQueryAttention(3, 2, 1, sliding_window=3)(key=keys, query=y, value=x, value_mask=padding, attention_mask=mask)
     y = layers.Reshape((5, 2, 3))(y)
-    y = layers.MultiHeadAttention(2, 2, attention_axes=[2], output_shape=(2, 2))(y, y)
+    y = layers.MultiHeadAttention(2, 2, attention_axes=[2], output_shape=(2, 2))(query=y, value=y)
     outputs = [layers.Dense(3, name="head")(layers.Flatten()(y)), layers.Flatten(name="scores")(scores)]
-    model = Model([x, memory, mask], outputs, name="cross")
-    model.compile(optimizer=optimizers.SGD(0.1), loss=["mse", "mae"])
+    model = Model([x, memory, mask, padding], outputs, name="cross")
+    model.compile(optimizer=optimizers.SGD(0.1, momentum=0.5), loss=["mse", "mae"])
     return model, ["--mesh", "data=1,rows=2,cols=1"]
-
-
-def memory_of(x):
-    return layers.Dense(7, activation="relu", name="keys")(x)
 
 
 def uncompiled():
@@ -116,4 +117,4 @@ def uncompiled():
 
 
 THEIRS = {maker.__name__: maker for maker in
-          [sequential_sgd, sequential_adam, functional_adamw, functional_rmsprop, nested, decoder, uncompiled]}
+          [sequential_sgd, sequential_adam, functional_adamw, functional_rmsprop, nested, decoder, cross_attention, uncompiled]}
