@@ -6,12 +6,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 #include "storage/leftovers.h"
+#include "storage/path.h"
 
 int strata__file_open(strata_context *ctx, const char *path, int64_t *size)
 {
@@ -70,20 +70,6 @@ strata_status strata__write_at(strata_context *ctx, int fd, const char *path, in
         bytes -= done;
     }
     return STRATA_OK;
-}
-
-int strata__directory_length(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? (int)(slash - path) + 1 : 0;
-}
-
-strata_status strata__draw(strata_context *ctx, uint64_t *bits)
-{
-    if (getrandom(bits, sizeof *bits, 0) == (ssize_t)sizeof *bits)
-        return STRATA_OK;
-    return strata__fail(ctx, STRATA_IO, "cannot draw random bits for the name of a file: %s",
-                        strerror(errno));
 }
 
 strata_status strata__file_create(strata_context *ctx, const char *path, strata__new_file *file)

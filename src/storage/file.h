@@ -15,12 +15,6 @@ strata_status strata__read_at(strata_context *ctx, int fd, const char *path, int
 strata_status strata__write_at(strata_context *ctx, int fd, const char *path, int64_t offset,
                                const void *data, int64_t bytes);
 
-/* Length of the directory part of a path, its last slash included; 0 when there is none. */
-int strata__directory_length(const char *path);
-
-/* 64 bits that nobody can guess. Local. */
-strata_status strata__draw(strata_context *ctx, uint64_t *bits);
-
 /*
  * A file that replaces its target only when it is complete: written under an unguessable name in
  * the target's directory (mode 0600 & ~umask), synced, renamed over the target. Whatever fails, the

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "storage/file.h"
+#include "storage/path.h"
 
 enum { HOST_SIZE = 33, OWNER_SIZE = 80, RANDOM_DIGITS = 16 };
 

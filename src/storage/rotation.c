@@ -13,6 +13,7 @@
 #include "mesh/mesh.h"
 #include "storage/file.h"
 #include "storage/leftovers.h"
+#include "storage/path.h"
 #include "storage/seal.h"
 #include "storage/series.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "storage/bytes.h"
-#include "storage/file.h"
+#include "storage/path.h"
 
 /* Digits with which the numbers are written; more when they need more, and at most MOST_DIGITS. */
 enum { NUMBER_DIGITS = 6, STEP_DIGITS = 10, MOST_DIGITS = 18 };
