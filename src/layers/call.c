@@ -22,11 +22,6 @@ void strata_tensor_set_mask(strata_tensor *tensor, strata_tensor *mask)
     tensor->mask = mask;
 }
 
-strata_layer *strata_tensor_layer(const strata_tensor *tensor)
-{
-    return tensor && tensor->origin ? ((strata__graph_call *)tensor->origin)->layer : NULL;
-}
-
 /* --- build --- */
 
 static strata_status build(strata_layer *layer, int count, const strata_shape *shapes)
@@ -269,8 +264,8 @@ static strata_status compute(strata_layer *layer, const strata_call *call, int o
                          : strata__fail(ctx, STRATA_INVALID, "layer '%s' (%s) returned no tensor",
                                         layer->name, layer->class->name);
         else
-            strata__look(outputs[i], outputs[i]->data, &outputs[i]->shape, layer->name,
-                         "output %d", i);
+            strata__look(outputs[i], outputs[i]->data, &outputs[i]->shape, layer->name, "output %d",
+                         i);
     }
     return status;
 }

@@ -228,6 +228,11 @@ void *strata_layer_state(const strata_layer *layer)
     return layer->state;
 }
 
+strata_layer *strata_tensor_layer(const strata_tensor *tensor)
+{
+    return tensor && tensor->origin ? ((strata__graph_call *)tensor->origin)->layer : NULL;
+}
+
 bool strata_layer_built(const strata_layer *layer)
 {
     return layer->built;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "training/run_state.h"
 
 /* --- out of the metrics and into them --- */
 
@@ -113,28 +112,28 @@ static bool add_row(const json_t *row, int columns, double *values)
     return fits;
 }
 
-static bool add_rows(const strata_context *ctx, const json_t *state, int columns, double *values)
+/* Of the ranks of the first column: those of the others have the same. */
+static bool add_column(const json_t *rows, int64_t cols, int columns, double *values)
 {
-    const json_t *rows = json_object_get(state, "sums");
-    if (strata__run_state_same_mesh(ctx, state))
-        return add_row(json_array_get(rows, (size_t)ctx->mesh->rank), columns, values);
-    size_t step = (size_t)json_integer_value(json_array_get(json_object_get(state, "mesh"), 2));
-    bool fits = json_array_size(rows) > 0;
-    for (size_t r = 0; fits && r < json_array_size(rows); r += step) {
-        if (ctx->mesh->groups[STRATA__BATCH].rank == 0)
-            fits = add_row(json_array_get(rows, r), columns, values);
-    }
+    bool fits = json_array_size(rows) > 0 && cols > 0;
+    for (size_t r = 0; fits && r < json_array_size(rows); r += (size_t)cols)
+        fits = add_row(json_array_get(rows, r), columns, values);
     return fits;
 }
 
-strata_status strata__metric_sums_take(strata__trainer *trainer, const json_t *state)
+strata_status strata__metric_sums_take(strata__trainer *trainer, const json_t *sums, bool same_mesh,
+                                       int64_t cols)
 {
     strata_context *ctx = trainer->model->ctx;
+    bool fits = true;
     int columns = exchange_all(trainer, NULL, false);
     double *values = strata__calloc(ctx, (size_t)columns, sizeof *values);
     if (!values)
         return STRATA_NO_MEMORY;
-    bool fits = add_rows(ctx, state, columns, values);
+    if (same_mesh)
+        fits = add_row(json_array_get(sums, (size_t)ctx->mesh->rank), columns, values);
+    else if (ctx->mesh->groups[STRATA__BATCH].rank == 0)
+        fits = add_column(sums, cols, columns, values);
     if (fits)
         exchange_all(trainer, values, true);
     strata__free(ctx, values);

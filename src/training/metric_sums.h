@@ -17,10 +17,11 @@ void strata__metric_sums_drop(strata__trainer *trainer);
 json_t *strata__metric_sums_json(strata__trainer *trainer);
 
 /*
- * Goes on with the sums that `state`, a run's (training/run_state.h), has. On the same mesh each
- * rank takes up its own; on another one the first rank of each column takes up the sums of all.
- * STRATA_INVALID for sums of other metrics. Local.
+ * Goes on with such sums. On the mesh that they were saved on each rank takes up its own; on
+ * another one, where that had `cols` columns, the first rank of each column takes up the sums of
+ * all. STRATA_INVALID for sums of other metrics. Local.
  */
-strata_status strata__metric_sums_take(strata__trainer *trainer, const json_t *state);
+strata_status strata__metric_sums_take(strata__trainer *trainer, const json_t *sums, bool same_mesh,
+                                       int64_t cols);
 
 #endif

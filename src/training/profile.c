@@ -202,12 +202,6 @@ strata_status strata__profile_begin(strata_model *model, strata__profile **profi
     return STRATA_OK;
 }
 
-double strata__profile_time(const strata__profile *p, double seconds)
-{
-    double span = p->ended - p->begun, share = span > 0 ? (seconds - p->begun) / span : 0;
-    return seconds + p->offset[0] + share * (p->offset[1] - p->offset[0]);
-}
-
 void strata__profile_end(strata__profile *p, bool failed)
 {
     if (!p)

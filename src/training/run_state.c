@@ -216,7 +216,10 @@ static strata_status take(strata__trainer *trainer, const strata__hooks *hooks)
     trainer->step = whole(state, "step");
     trainer->stop = json_is_true(json_object_get(state, "stopped"));
     if (trainer->step > 0)
-        STRATA_TRY(strata__metric_sums_take(trainer, state));
+        STRATA_TRY(strata__metric_sums_take(
+            trainer, json_object_get(state, "sums"),
+            strata__run_state_same_mesh(trainer->model->ctx, state),
+            json_integer_value(json_array_get(json_object_get(state, "mesh"), 2))));
     STRATA_TRY(take_history(trainer, json_object_get(state, "history")));
     return strata__callback_states_take(hooks, json_object_get(state, "callbacks"),
                                         &trainer->resume->callbacks);
