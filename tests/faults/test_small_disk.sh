@@ -61,10 +61,10 @@ full_at() { # KIB SAVED
     verdict "a disk with room for $2 checkpoints" "$complaints"
 }
 
-trainee() { # ON_ERROR CODE
-    timeout -k 5 60 "$MPIRUN" -n 2 tests/faults/trainee "$disk"/a.h5 "$1" > /dev/null 2> "$errors" < /dev/null
+trainee() { # RANKS ON_ERROR CODE
+    timeout -k 5 60 "$MPIRUN" -n "$1" tests/faults/trainee "$disk"/a.h5 "$2" > /dev/null 2> "$errors" < /dev/null
     code=$?
-    [ $code = "$2" ] || echo "exit code $code instead of $2: $(cat "$errors")"
+    [ $code = "$3" ] || echo "exit code $code instead of $3: $(cat "$errors")"
     nothing_else
 }
 
@@ -79,11 +79,16 @@ verdict "a disk with room for one more than is kept" "$(
     found 9
 )"
 
-disk_of 60
-verdict "training ends when it cannot save" "$(trainee stop 74)"
-disk_of 60
-verdict "training goes on when it cannot save, if it may" "$(
-    trainee continue 0
-    grep -q 'goes on without this checkpoint' "$errors" || echo "no warning"
-)"
+for ranks in 1 2; do
+    disk_of 60
+    verdict "training ends when it cannot save, $ranks ranks" "$(
+        trainee $ranks stop 74
+        [ "$(grep -c '^strata: error: .*: No space left on device' "$errors")" = 1 ] || cat "$errors"
+    )"
+    disk_of 60
+    verdict "training goes on when it cannot save, if it may, $ranks ranks" "$(
+        trainee $ranks continue 0
+        grep -q 'goes on without this checkpoint' "$errors" || echo "no warning"
+    )"
+done
 umount "$disk"

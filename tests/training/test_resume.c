@@ -6,7 +6,7 @@
 #include "runs.h"
 #include "training/trainer.h"
 
-enum { EPOCHS = RUN_EPOCHS, CUTS = 3 };
+enum { EPOCHS = RUN_EPOCHS, CUTS = 4 };
 
 /* --- what runs --- */
 
@@ -67,6 +67,10 @@ static const run_case cases[] = {
      .optimizer = "Adam(0.05)",
      .callback = "EarlyStopping(monitor='accuracy', mode='auto', patience=0, "
                  "restore_best_weights=True)"},
+    {.name = "has_waited_for_an_epoch",
+     .model = run_model,
+     .optimizer = "Adam(0.01)",
+     .callback = "EarlyStopping(monitor='loss', mode='max', patience=2)"},
     {.name = "own_callbacks", .model = run_model, .optimizer = "SGD(0.1)", .wobbles = true},
 };
 
@@ -164,11 +168,12 @@ static run_outcome run(const run_case *c, const char *mesh, strata_callback *sav
     return o;
 }
 
-/* In the first epoch, after the last batch of one, and in the middle of cycles of 2 and 3 steps. */
+/* In the first epoch, after the last batch of one, in the middle of cycles of 2 and 3 steps, and
+ * when EarlyStopping has already waited for an epoch. */
 static interruption make_cuts(int steps)
 {
-    static const char *const names[] = {"first.h5", "second.h5", "third.h5"};
-    interruption i = {.cuts = {1, steps, 2 * steps - 1}};
+    static const char *const names[] = {"first.h5", "second.h5", "third.h5", "fourth.h5"};
+    interruption i = {.cuts = {1, steps, 2 * steps - 1, 2 * steps + 2}};
     for (int c = 0; c < CUTS; c++)
         snprintf(i.paths[c], sizeof i.paths[c], "%s", test_path(names[c]));
     return i;
@@ -186,7 +191,7 @@ static void check_case(const run_case *c, const char *mesh)
     interruption i = make_cuts(steps_of(c));
     strata_callback saver = {.state = &i, .train_batch_end = save_at_cut};
     run_outcome whole = run(c, mesh, &saver, NULL);
-    for (int cut = 0; cut < CUTS; cut++) {
+    for (int cut = 0; cut < CUTS && i.cuts[cut] <= i.done; cut++) {
         run_outcome rest = run(c, mesh, NULL, i.paths[cut]);
         run_assert_same(&rest, &whole);
     }
