@@ -14,7 +14,8 @@ extern "C" {
 /**
  * Prints, on rank 0, what a step of this compiled model will cost: for each layer how its largest weight and its output lie on the mesh
  * ("784/2 × 512/4": cut in 2 over rows and in 4 over cols), which engine forms its products over the mesh (summa, pblas; local:
- * none), the bytes a rank exchanges on each axis of the mesh, and its bytes of weights, gradients, optimizer slots and activations.
+ * none), what attention gathers where columns cannot share the heads out ("gathers keys": columns have heads of the same groups of
+ * keys and values; "gathers heads": each computes all of them), the bytes a rank exchanges on each axis of the mesh, and its bytes of weights, gradients, optimizer slots and activations.
  * Numbers are those of the rank that has most.
  *
  * Exchanged is what a rank hands to MPI for others, and on a node that shares memory what it reads of theirs; a layer's include the

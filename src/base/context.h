@@ -48,6 +48,14 @@ typedef enum strata__matmul_engine {
     STRATA__MATMUL_ENGINES
 } strata__matmul_engine;
 
+/* What attention over split features gathers from the other columns; see ops/attention.h. */
+typedef enum strata__attention_gathers {
+    STRATA__GATHERS_NOTHING, /* pieces are whole heads with their groups */
+    STRATA__GATHERS_KEYS,    /* k and v: columns share groups */
+    STRATA__GATHERS_ALL,     /* and q: each column computes all heads */
+    STRATA__ATTENTION_GATHERS
+} strata__attention_gathers;
+
 /* --profile, see training/profile.h. */
 typedef enum strata__profiling {
     STRATA__NO_PROFILE,
@@ -84,6 +92,7 @@ struct strata_context {
     strata__matmul_engine matmul;
     int64_t check_replicas;      /* compare them every so many training steps; 0: never */
     int64_t products[STRATA__MATMUL_ENGINES]; /* over the mesh that each engine has formed */
+    int64_t attentions[STRATA__ATTENTION_GATHERS]; /* over split features that have gathered this */
     strata__precision policy;    /* of layers that name none */
     strata__precision precision; /* of the layer call, or node of the tape, at work */
     int nesting;                      /* depth of layer calls; 0: outside */

@@ -313,6 +313,8 @@ static void arrange(strata_tensor **q, strata_tensor **k, strata_tensor **v,
     strata__attention_gathers gathers =
         strata__attention_gathers_of(o->heads, o->groups, (*q)->ctx->mesh->cols);
     bool all = scores || o->additive || !(*q)->layout.split || gathers == STRATA__GATHERS_ALL;
+    if ((*q)->layout.split || (*k)->layout.split || (*v)->layout.split)
+        (*q)->ctx->attentions[all ? STRATA__GATHERS_ALL : gathers]++;
     if (all)
         *q = strata__whole(*q);
     if (all || gathers == STRATA__GATHERS_KEYS || !(*k)->layout.split || !(*v)->layout.split) {

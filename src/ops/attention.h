@@ -46,12 +46,7 @@ typedef struct strata__attention {
 strata_tensor *strata__attend(const char *who, strata_tensor *q, strata_tensor *k, strata_tensor *v,
                               const strata__attention *options, strata_tensor **scores);
 
-/* What of split features is gathered over `cols` columns. */
-typedef enum strata__attention_gathers {
-    STRATA__GATHERS_NOTHING, /* pieces are whole heads with their groups */
-    STRATA__GATHERS_KEYS,    /* k and v: columns share groups */
-    STRATA__GATHERS_ALL      /* heads do not divide among the columns */
-} strata__attention_gathers;
+/* What of split features is gathered over `cols` columns, if nothing else asks for all. */
 strata__attention_gathers strata__attention_gathers_of(int64_t heads, int64_t groups, int64_t cols);
 
 #endif

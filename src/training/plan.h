@@ -20,6 +20,7 @@ typedef struct strata__plan_row {
     strata__traffic traffic[STRATA__AXES];          /* of this rank in a step, by plain axis */
     int64_t weights, gradients, slots, activations; /* bytes of this rank */
     int64_t products[STRATA__MATMUL_ENGINES];
+    int64_t attentions[STRATA__ATTENTION_GATHERS];
     bool recorded; /* where it is known how the output lies */
     strata_shape output;
     strata__layout layout;

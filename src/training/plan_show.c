@@ -73,13 +73,22 @@ static void output_text(const strata__plan *plan, const strata__plan_row *row, c
     }
 }
 
-static const char *engine_text(const strata__plan_row *row)
+static const char *engine_of(const strata__plan_row *row)
 {
     if (row->products[STRATA__MATMUL_PBLAS])
         return "pblas";
     if (row->products[STRATA__MATMUL_SUMMA])
         return "summa";
     return row->weights > 0 ? "local" : "-";
+}
+
+/* "summa", "summa, gathers keys" */
+static void engine_text(const strata__plan_row *row, char text[CELL])
+{
+    const char *gathers = row->attentions[STRATA__GATHERS_ALL]    ? ", gathers heads"
+                          : row->attentions[STRATA__GATHERS_KEYS] ? ", gathers keys"
+                                                                  : "";
+    snprintf(text, CELL, "%s%s", engine_of(row), gathers);
 }
 
 /* --- numbers --- */
@@ -169,14 +178,15 @@ static void add_layer(const strata__plan *plan, int index, strata__table *table)
 {
     strata_layer *layer = plan->owners.layers[index];
     const strata__plan_row *row = &plan->rows[index];
-    char weights[CELL], output[CELL];
+    char weights[CELL], output[CELL], engine[CELL];
     weights_text(plan->ctx, layer, weights);
     output_text(plan, row, output);
+    engine_text(row, engine);
     strata__table_cell(table, "%s", layer->name);
     strata__table_cell(table, "%s", layer->class->name);
     strata__table_cell(table, "%s", weights);
     strata__table_cell(table, "%s", output);
-    strata__table_cell(table, "%s", engine_text(row));
+    strata__table_cell(table, "%s", engine);
 }
 
 static void add_words(strata__table *table, const char *what)

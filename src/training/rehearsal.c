@@ -14,7 +14,7 @@ typedef struct rehearsal {
     int depth, row_at[DEEPEST]; /* rows of the nested layers at work */
     bool forward;
     strata__traffic seen[STRATA__AXES]; /* counters when they were last looked at */
-    int64_t live, products[STRATA__MATMUL_ENGINES];
+    int64_t live, products[STRATA__MATMUL_ENGINES], attentions[STRATA__ATTENTION_GATHERS];
 } rehearsal;
 
 static int present_row(const rehearsal *r)
@@ -24,6 +24,15 @@ static int present_row(const rehearsal *r)
 }
 
 /* --- what it costs --- */
+
+/* sums += now − seen, and `now` has been seen */
+static void take_counts(int64_t *sums, const int64_t *now, int64_t *seen, int count)
+{
+    for (int i = 0; i < count; i++) {
+        sums[i] += now[i] - seen[i];
+        seen[i] = now[i];
+    }
+}
 
 /* What the counters have gained goes to the row at work. */
 static void charge(rehearsal *r)
@@ -39,10 +48,8 @@ static void charge(rehearsal *r)
     if (r->forward)
         row->activations += ctx->memory.live_bytes - r->live;
     r->live = ctx->memory.live_bytes;
-    for (int engine = 0; engine < STRATA__MATMUL_ENGINES; engine++) {
-        row->products[engine] += ctx->products[engine] - r->products[engine];
-        r->products[engine] = ctx->products[engine];
-    }
+    take_counts(row->products, ctx->products, r->products, STRATA__MATMUL_ENGINES);
+    take_counts(row->attentions, ctx->attentions, r->attentions, STRATA__ATTENTION_GATHERS);
 }
 
 /* The last node of a layer has its output. */
@@ -164,6 +171,7 @@ static strata_status run(rehearsal *r, strata__trainer *trainer, const strata__b
     int64_t before = ctx->memory.live_bytes, peak = ctx->memory.peak_bytes;
     memcpy(r->seen, ctx->mesh->traffic, sizeof r->seen);
     memcpy(r->products, ctx->products, sizeof r->products);
+    memcpy(r->attentions, ctx->attentions, sizeof r->attentions);
     r->live = ctx->memory.peak_bytes = before;
     activity->observe = observe;
     activity->observer = r;

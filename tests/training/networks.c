@@ -90,8 +90,25 @@ static strata_model *sequences(strata_context *ctx, strata_dataset **data)
     return model;
 }
 
-const network networks[] = {
-    {"dense", dense}, {"clipped", clipped}, {"images", images}, {"sequences", sequences}};
+strata_model *attention_network(strata_context *ctx, strata_dataset **data)
+{
+    strata_tensor *input = strata_input(ctx, .shape = {4, 6});
+    strata_tensor *x = strata_multi_head_attention(input, input, .num_heads = 3, .key_dim = 2,
+                                                   .use_causal_mask = true);
+    x = strata_group_query_attention(x, x, .head_dim = 3, .num_query_heads = 4,
+                                     .num_key_value_heads = 2, .dropout = 0.1);
+    strata_model *model = strata_functional(input, x, .name = "attention_net");
+    strata_compile(model, .optimizer = "adam", .loss = "mse");
+    *data = dataset(ctx, STRATA_SHAPE(NETWORK_BATCH, 4, 6), STRATA_FLOAT32,
+                    STRATA_SHAPE(NETWORK_BATCH, 4, 6), STRATA_FLOAT32);
+    return model;
+}
+
+const network networks[] = {{"dense", dense},
+                            {"clipped", clipped},
+                            {"images", images},
+                            {"sequences", sequences},
+                            {"attention", attention_network}};
 const int network_count = TEST_COUNT(networks);
 
 void for_each_guise(void (*check)(strata_context *ctx, const guise *guise))

@@ -19,6 +19,9 @@ extern const int network_count;
 /* Two dense layers 7 → 20 → 6, the mean squared error, this optimizer. */
 strata_model *dense_network(strata_context *ctx, const char *optimizer, strata_dataset **data);
 
+/* Two attention layers with 3 and with 4 heads, these with 2 groups of keys. */
+strata_model *attention_network(strata_context *ctx, strata_dataset **data);
+
 /*
  * One machine in several guises, as STRATA_NODE_RANKS and STRATA_SHARED have it: calls `check` with
  * a session for every mesh of the ranks in each.

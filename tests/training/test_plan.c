@@ -327,6 +327,39 @@ static void test_the_table_has_a_row_a_layer(void **state)
     }
 }
 
+/* What the row of a layer says that attention gathers. */
+static bool row_says(const char *text, const char *layer, strata__attention_gathers gathers)
+{
+    static const char *const words[] = {"", ", gathers keys", ", gathers heads"};
+    if (test_rank() != 0)
+        return true;
+    const char *row = strstr(text, layer), *end = row ? strchr(row + 1, '\n') : NULL;
+    const char *said = row ? strstr(row, ", gathers") : NULL;
+    bool silent = !said || said > end;
+    return end && (gathers ? !silent && strncmp(said, words[gathers], strlen(words[gathers])) == 0
+                           : silent);
+}
+
+static void test_rows_of_attention_say_what_is_gathered(void **state)
+{
+    (void)state;
+    for (int index = 0; test_mesh(index); index++) {
+        strata_context *ctx = run_open(test_mesh(index));
+        int cols = ctx->mesh->cols;
+        strata_dataset *data;
+        strata_model *model = attention_network(ctx, &data);
+        const char *text = printed(model, data);
+        strata__attention_gathers three =
+            cols % 3 == 0 || cols == 1 ? STRATA__GATHERS_NOTHING : STRATA__GATHERS_ALL;
+        strata__attention_gathers four = cols == 4   ? STRATA__GATHERS_KEYS
+                                         : cols == 3 ? STRATA__GATHERS_ALL
+                                                     : STRATA__GATHERS_NOTHING;
+        assert_all(row_says(text, "\nmulti_head_attention ", three));
+        assert_all(row_says(text, "\ngrouped_query_attention ", four));
+        run_close(ctx);
+    }
+}
+
 static void plan_within(strata_callback *self, strata_model *model, int epoch)
 {
     (void)epoch;
@@ -400,6 +433,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_memory_of_replicas),
         cmocka_unit_test(test_training_goes_on_as_without),
         cmocka_unit_test(test_the_table_has_a_row_a_layer),
+        cmocka_unit_test(test_rows_of_attention_say_what_is_gathered),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_a_node_that_cannot_hold_the_model),
         cmocka_unit_test(test_pieces_may_be_empty),
