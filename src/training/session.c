@@ -323,33 +323,6 @@ strata_status strata_set_dtype_policy(strata_context *ctx, const char *policy)
                         policy);
 }
 
-strata_status strata_error(const strata_context *ctx)
-{
-    return ctx->status;
-}
-
-const char *strata_error_message(const strata_context *ctx)
-{
-    return ctx->status == STRATA_OK ? "" : ctx->message;
-}
-
-strata_status strata_fail(strata_context *ctx, strata_status status, const char *format, ...)
-{
-    char message[STRATA__MESSAGE_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    return strata__fail(ctx, status, "%s", message);
-}
-
-void strata_error_clear(strata_context *ctx)
-{
-    ctx->status = STRATA_OK;
-    ctx->message[0] = '\0';
-    ctx->error_rank = -1;
-}
-
 strata_status strata_agree(strata_context *ctx)
 {
     if (ctx->mesh && strata__agree_on(ctx, STRATA__WORLD) == STRATA_OK)
