@@ -356,12 +356,10 @@ strata_status strata__graph_call_run(const strata__graph_call *call, strata_tens
                outputs);
 }
 
-strata_status strata_layer_call_with(strata_layer *layer, const void *arguments, int count,
-                                     strata_tensor *const *inputs, int training,
-                                     strata_tensor **outputs)
+static strata_status call_gathered(strata_layer *layer, const void *arguments, int count,
+                                   strata_tensor *const *inputs, int training,
+                                   strata_tensor **outputs)
 {
-    if (!layer)
-        return STRATA_INVALID;
     given g = {.count = count + strata__argument_tensors(layer->class, arguments, NULL),
                .positional = count,
                .arguments = arguments,
@@ -375,6 +373,29 @@ strata_status strata_layer_call_with(strata_layer *layer, const void *arguments,
     strata_status status = run(layer, &g, outputs);
     strata__free(layer->ctx, tensors);
     return status;
+}
+
+/* A layer stands in the graphs of all ranks or of none: what one of them could not make is
+ * everybody's error. Within a layer's own call that is for the outer one. */
+static void meet(int count, strata_tensor *const *tensors)
+{
+    for (int i = 0; i < count; i++) {
+        if (tensors[i] && tensors[i]->symbolic && tensors[i]->ctx->nesting == 0) {
+            strata__agree(tensors[i]->ctx);
+            return;
+        }
+    }
+}
+
+strata_status strata_layer_call_with(strata_layer *layer, const void *arguments, int count,
+                                     strata_tensor *const *inputs, int training,
+                                     strata_tensor **outputs)
+{
+    strata_status status = STRATA_INVALID;
+    if (layer)
+        status = call_gathered(layer, arguments, count, inputs, training, outputs);
+    meet(count, inputs);
+    return status == STRATA_OK ? layer->ctx->status : status;
 }
 
 strata_status strata_layer_call_many(strata_layer *layer, int count, strata_tensor *const *inputs,
@@ -399,9 +420,7 @@ strata_tensor *strata_layer_call(strata_layer *layer, strata_tensor *input)
 
 strata_tensor *strata_layer_call_list(strata_layer *layer, strata_list inputs)
 {
-    if (!layer)
-        return NULL;
-    if (layer->output_count > 1) {
+    if (layer && layer->output_count > 1) {
         strata__fail(layer->ctx, STRATA_INVALID,
                      "layer '%s' has %d outputs; use strata_layer_call_many()", layer->name,
                      layer->output_count);

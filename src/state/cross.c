@@ -9,13 +9,15 @@
 #include "state/elements.h"
 
 /* First of all: in checked mode all ranks call this operation on this variable, with equal data
- * (NULL: there are none), whether it communicates or not. Nothing with an error on any rank. */
-static strata_status begin(strata_variable *variable, const char *operation, const void *data)
+ * (NULL: there are none), whether it communicates or not. Nothing with an error, of any rank where
+ * the operation `communicates`. */
+static strata_status begin(strata_variable *variable, const char *operation, const void *data,
+                           bool communicates)
 {
     if (!variable)
         return STRATA_INVALID;
     strata_context *ctx = variable->ctx;
-    STRATA_TRY(strata__agree(ctx));
+    STRATA_TRY(communicates ? strata__agree(ctx) : ctx->status);
     if (!ctx->mesh->checked)
         return STRATA_OK;
     size_t bytes = (size_t)strata__product(&variable->shape, 0, variable->shape.rank) *
@@ -55,7 +57,9 @@ static strata_status read_aggregated(const strata_variable *variable, void *data
 
 strata_status strata_cross_read(strata_variable *variable, void *data)
 {
-    STRATA_TRY(begin(variable, "cross read", NULL));
+    bool alike =
+        variable && variable->placement == STRATA__WHOLE && !strata__variable_varies(variable);
+    STRATA_TRY(begin(variable, "cross read", NULL, !alike));
     if (strata__variable_varies(variable))
         return read_aggregated(variable, data);
     return strata__variable_collect(variable, variable->value->data, data);
@@ -65,7 +69,7 @@ strata_status strata_cross_read(strata_variable *variable, void *data)
 
 strata_status strata_cross_assign(strata_variable *variable, const void *data)
 {
-    STRATA_TRY(begin(variable, "cross assign", data));
+    STRATA_TRY(begin(variable, "cross assign", data, true));
     const strata__group *group = &variable->ctx->mesh->groups[variable->replicas];
     if (strata__variable_write_begin(variable))
         strata__variable_cut(variable, data, variable->value->data);
@@ -109,13 +113,13 @@ static strata_status change(strata_variable *variable, const void *data, const c
 
 strata_status strata_cross_assign_add(strata_variable *variable, const void *data)
 {
-    STRATA_TRY(begin(variable, "cross assign_add", data));
+    STRATA_TRY(begin(variable, "cross assign_add", data, true));
     return change(variable, data, "assign_add", strata__elements_add);
 }
 
 strata_status strata_cross_assign_sub(strata_variable *variable, const void *data)
 {
-    STRATA_TRY(begin(variable, "cross assign_sub", data));
+    STRATA_TRY(begin(variable, "cross assign_sub", data, true));
     return change(variable, data, "assign_sub", strata__elements_subtract);
 }
 
@@ -124,7 +128,7 @@ strata_status strata_cross_assign_sub(strata_variable *variable, const void *dat
 strata_status strata_cross_update(strata_variable *variable, strata_variable_update *update,
                                   void *user)
 {
-    STRATA_TRY(begin(variable, "cross update", NULL));
+    STRATA_TRY(begin(variable, "cross update", NULL, true));
     strata_context *ctx = variable->ctx;
     strata_scope_begin(ctx);
     variable->updating = true;

@@ -38,10 +38,13 @@ sweep() {
         trainee "$number" "$@"
         wrong="$wrong$(complaints "$number")"
     done
-    verdict "$2: no memory at ${count:-0} allocations of rank $1" "$wrong"
+    rank=$1
+    shift
+    verdict "$*: no memory at ${count:-0} allocations of rank $rank" "$wrong"
 }
 
 sweep 0 --mesh=data=2
-sweep 1 --mesh=data=2
 sweep 1 --mesh=cols=2
 sweep 0 --mesh=rows=2
+sweep 1 wide --mesh=data=2 --profile
+sweep 1 wide --mesh=cols=2 --plan

@@ -26,7 +26,7 @@ typedef struct strata_input_layer_config {
     .shape = STRATA_NO_SHAPE, .batch_shape = STRATA_NO_SHAPE, .batch_size = STRATA_NONE,           \
     .dtype = "float32", .trainable = true
 extern STRATA_EXPORT const strata_layer_class strata_input_layer_class;
-/** strata_input(ctx, .shape = {28, 28}): keras.Input. */
+/** strata_input(ctx, .shape = {28, 28}): keras.Input. Collective on the mesh. */
 #define strata_input(ctx, ...) strata_input_from(ctx, STRATA_CONFIG(input_layer, __VA_ARGS__))
 STRATA_EXPORT strata_tensor *strata_input_from(strata_context *ctx, const strata_input_layer_config *config);
 

@@ -131,5 +131,6 @@ strata_tensor *strata__input_tensor(strata_layer *layer)
 strata_tensor *strata_input_from(strata_context *ctx, const config *from)
 {
     strata_layer *layer = strata_layer_new(ctx, &strata_input_layer_class, from);
-    return layer ? strata__input_tensor(layer) : NULL;
+    strata_tensor *input = layer ? strata__input_tensor(layer) : NULL;
+    return strata__agree(ctx) == STRATA_OK ? input : NULL;
 }
