@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runs.h"
 #include "training/trainer.h"
@@ -262,6 +263,41 @@ static void test_a_log_has_no_row_twice(void **state)
     assert_all(strstr(whole, "\n1,") != NULL && strstr(whole, "\n2,") == NULL);
 }
 
+static bool is_written(const char *name)
+{
+    return access(test_path(name), F_OK) == 0;
+}
+
+/* Two epochs of 7 batches, then two more. The loss falls, so that the first one has the highest. */
+static void test_model_checkpoints_go_on(void **state)
+{
+    (void)state;
+    char path[512], text[3][700];
+    float x[RUN_SAMPLES * RUN_FEATURES];
+    int32_t y[RUN_SAMPLES];
+    keep_path(path, "models.h5");
+    snprintf(text[0], sizeof text[0], "Checkpoint('%s')", path);
+    snprintf(text[1], sizeof text[1],
+             "ModelCheckpoint('%s', monitor='loss', mode='max', save_best_only=True, "
+             "save_weights_only=True)",
+             test_path("best-{epoch}.weights.h5"));
+    snprintf(text[2], sizeof text[2], "ModelCheckpoint('%s', save_freq=9, save_weights_only=True)",
+             test_path("ninth-{epoch}.weights.h5"));
+    for (int resumed = 0; resumed <= 1; resumed++) {
+        strata_context *ctx = run_open(NULL);
+        strata_callback *callbacks[3];
+        for (int i = 0; i < 3; i++)
+            callbacks[i] = strata_callback_from_text(ctx, text[i]);
+        strata_fit(run_model(ctx, "Adam(0.02)"), run_data(ctx, x, y), .batch_size = RUN_BATCH,
+                   .epochs = resumed ? 4 : 2, .verbose = "0", .resume = resumed ? path : NULL,
+                   .callbacks = {callbacks[1], callbacks[2], callbacks[0]});
+        assert_all_ok(ctx);
+        run_close(ctx);
+    }
+    assert_all(is_written("best-1.weights.h5") && !is_written("best-3.weights.h5"));
+    assert_all(is_written("ninth-2.weights.h5") && is_written("ninth-3.weights.h5"));
+}
+
 /* --- what cannot be --- */
 
 static strata_model *other_model(strata_context *ctx)
@@ -372,6 +408,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_run_goes_on_between_epochs),
         cmocka_unit_test(test_the_best_weights_survive),
         cmocka_unit_test(test_a_log_has_no_row_twice),
+        cmocka_unit_test(test_model_checkpoints_go_on),
         cmocka_unit_test(test_checkpoints_of_others_are_refused),
         cmocka_unit_test(test_a_damaged_checkpoint_is_refused),
         cmocka_unit_test(test_another_order_cannot_go_on_within_an_epoch),
