@@ -70,6 +70,11 @@ static strata_status check_count(const strata_layer *layer, int count)
     int least = layer->class->min_inputs, most = layer->class->max_inputs;
     if (least == 0 && most == 0)
         least = most = 1;
+    if (count > STRATA__MOST_TENSORS)
+        return strata__fail(
+            layer->ctx, STRATA_UNSUPPORTED,
+            "layer '%s': %d inputs; at most %d are supported, join some of them first", layer->name,
+            count, STRATA__MOST_TENSORS);
     if (count >= least && (most < 0 || count <= most))
         return STRATA_OK;
     return strata__fail(layer->ctx, STRATA_INVALID,

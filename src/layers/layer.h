@@ -20,6 +20,9 @@
 #define STRATA_LAYER_ACTIVATION_FIELD(config)                                                      \
     STRATA_FIELD(config, activation, .family = &strata__activation_family, .help = "of the result")
 
+/* Inputs or outputs of a call at most: arrays of them lie on the stack. */
+enum { STRATA__MOST_TENSORS = 4096 };
+
 /* A growing list of pointers. */
 typedef struct strata__list {
     int count, room;

@@ -40,6 +40,33 @@ static void order_inputs(const strata__graph_call *call, int *order)
     }
 }
 
+static strata_status meet(walk *w, strata__graph_call *call, int depth);
+
+static strata_status meet_maker(walk *w, const strata__graph_call *call, int input, int depth)
+{
+    strata__graph_call *maker = call->inputs[input]->origin;
+    if (maker)
+        return meet(w, maker, depth);
+    return strata__fail(
+        w->model->ctx, STRATA_INVALID,
+        "model '%s': input %d of layer '%s' was computed outside a layer; use Lambda",
+        w->model->layer->name, input, call->layer->name);
+}
+
+/* The order is not kept on the stack, which a deep graph takes much of. */
+static strata_status meet_makers(walk *w, const strata__graph_call *call, int depth)
+{
+    strata_context *ctx = w->model->ctx;
+    int *order = strata__alloc(ctx, (size_t)call->input_count * sizeof *order);
+    strata_status status = order ? STRATA_OK : STRATA_NO_MEMORY;
+    if (order)
+        order_inputs(call, order);
+    for (int i = 0; status == STRATA_OK && i < call->input_count; i++)
+        status = meet_maker(w, call, order[i], depth);
+    strata__free(ctx, order);
+    return status;
+}
+
 static strata_status meet(walk *w, strata__graph_call *call, int depth)
 {
     strata_context *ctx = w->model->ctx;
@@ -56,17 +83,7 @@ static strata_status meet(walk *w, strata__graph_call *call, int depth)
         if (!strata__list_add(ctx, &w->layers, call->layer))
             return STRATA_NO_MEMORY;
     }
-    int order[call->input_count + 1];
-    order_inputs(call, order);
-    for (int i = 0; i < call->input_count; i++) {
-        strata__graph_call *maker = call->inputs[order[i]]->origin;
-        if (!maker)
-            return strata__fail(
-                ctx, STRATA_INVALID,
-                "model '%s': input %d of layer '%s' was computed outside a layer; use Lambda",
-                w->model->layer->name, order[i], call->layer->name);
-        STRATA_TRY(meet(w, maker, depth + 1));
-    }
+    STRATA_TRY(meet_makers(w, call, depth + 1));
     if (call->input_count == 0 && !is_input(w->model, call->outputs[0]))
         return strata__fail(ctx, STRATA_INVALID,
                             "`inputs` not connected to `outputs`: model '%s' needs input '%s', "

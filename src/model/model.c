@@ -165,6 +165,11 @@ static strata_status take_ends(strata_model *model, const strata_list *inputs,
                                const strata_list *outputs)
 {
     strata_context *ctx = model->ctx;
+    if (inputs->count > STRATA__MOST_TENSORS || outputs->count > STRATA__MOST_TENSORS)
+        return strata__fail(
+            ctx, STRATA_UNSUPPORTED,
+            "model '%s': %d inputs and %d outputs; at most %d of each are supported",
+            model->layer->name, inputs->count, outputs->count, STRATA__MOST_TENSORS);
     model->inputs = kept(ctx, inputs);
     model->outputs = kept(ctx, outputs);
     if (!model->inputs || !model->outputs)
