@@ -3,6 +3,7 @@
 #include "numbers.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -144,7 +145,7 @@ void test_differences(test_function *function, const void *user, double *values,
                       const double *upstream, int64_t outputs, double *gradient)
 {
     const double step = 1e-5;
-    double above[outputs], below[outputs];
+    double *above = calloc(2 * (size_t)outputs + 1, sizeof *above), *below = above + outputs;
     for (int64_t i = 0; i < count; i++) {
         double value = values[i];
         values[i] = value + step;
@@ -155,4 +156,5 @@ void test_differences(test_function *function, const void *user, double *values,
         gradient[i] =
             (weighted(above, upstream, outputs) - weighted(below, upstream, outputs)) / (2 * step);
     }
+    free(above);
 }
