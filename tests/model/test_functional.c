@@ -218,6 +218,26 @@ static void test_disconnected_graphs_are_refused(void **state)
     assert_all_ok(ctx);
 }
 
+/* Files of strangers may name the same tensor a million times. */
+static void test_calls_of_thousands_of_tensors_are_refused(void **state)
+{
+    (void)state;
+    static strata_tensor *many[5000];
+    strata_context *ctx = test_session(NULL);
+    strata_tensor *x = strata_input(ctx, .shape = {1});
+    for (int i = 0; i < 5000; i++)
+        many[i] = x;
+    strata_tensor *y = strata_concatenate(((strata_list){4096, many}));
+    assert_all_ok(ctx);
+    assert_all(strata_functional(x, y) != NULL);
+    assert_all(!strata_concatenate(((strata_list){4097, many})));
+    assert_all_error(ctx, STRATA_UNSUPPORTED, "4097 inputs; at most 4096");
+    for (int i = 0; i < 5000; i++)
+        many[i] = y;
+    assert_all(!strata_functional_list(STRATA_LIST(x), ((strata_list){5000, many})));
+    assert_all_error(ctx, STRATA_UNSUPPORTED, "1 inputs and 5000 outputs; at most 4096");
+}
+
 static void test_repeated_names_are_refused(void **state)
 {
     (void)state;
@@ -338,6 +358,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_number_of_inputs_is_checked),
         cmocka_unit_test(test_training_argument_of_a_call_is_kept),
         cmocka_unit_test(test_disconnected_graphs_are_refused),
+        cmocka_unit_test(test_calls_of_thousands_of_tensors_are_refused),
         cmocka_unit_test(test_repeated_names_are_refused),
         cmocka_unit_test(test_freed_models_are_not_called),
         cmocka_unit_test(test_layers_are_ordered_as_in_keras),
