@@ -3,6 +3,7 @@
 #include "layers/support.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <strata/layer.h>
 
@@ -25,4 +26,15 @@ strata_tensor *masked_batch(strata_context *ctx, strata_shape shape)
     uint8_t values[64] = {1, 0, 1, 1};
     strata_tensor_set_mask(x, test_batch_of(ctx, STRATA_BOOL, without, values));
     return x;
+}
+
+void whole_weight_gradient(const strata_variable *variable, float *whole)
+{
+    const strata_tensor *gradient = strata_tensor_gradient(variable->value);
+    float *piece = calloc((size_t)variable->count + 1, sizeof *piece);
+    if (gradient)
+        memcpy(piece, gradient->data, (size_t)variable->count * sizeof *piece);
+    strata__sum(variable->ctx, variable->replicas, piece, variable->count, STRATA_FLOAT32);
+    strata__variable_collect(variable, piece, whole);
+    free(piece);
 }

@@ -8,6 +8,7 @@
 
 #include "golden_run.h"
 #include "layers/attention/call.h"
+#include "layers/support.h"
 
 static bool differs(const run *r, const char *what)
 {
@@ -189,7 +190,6 @@ static double chance_factor(const golden_array *expected)
     return expected->count == 1 ? 1.5 : 1;
 }
 
-/* The local gradient summed over the replicas and collected over the grid. */
 static bool weight_gradient_agrees(const run *r, const strata_variable *variable, int i)
 {
     char path[PATH], what[PATH];
@@ -198,16 +198,10 @@ static bool weight_gradient_agrees(const run *r, const strata_variable *variable
     if (!golden_read(r->group, path, &expected))
         return true;
     snprintf(what, sizeof what, "%s, gradient of %s", r->name, variable->path);
-    const strata_tensor *gradient = strata_tensor_gradient(variable->value);
-    float *piece = calloc((size_t)variable->count + 1, sizeof *piece);
     float *whole = calloc((size_t)expected.count + 1, sizeof *whole);
-    if (gradient)
-        memcpy(piece, gradient->data, (size_t)variable->count * sizeof *piece);
-    strata__sum(r->ctx, variable->replicas, piece, variable->count, STRATA_FLOAT32);
-    strata__variable_collect(variable, piece, whole);
+    whole_weight_gradient(variable, whole);
     bool agrees = golden_agrees(&expected, STRATA_FLOAT32, whole, expected.count,
                                 chance_factor(&expected), what);
-    free(piece);
     free(whole);
     golden_free(&expected);
     return agrees;

@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <strata/layers/attention.h>
+#include <strata/layers/core.h>
+
+#include "layers/layer.h"
 #include "mesh/arena_parts.h"
 #include "mesh/variants.h"
 #include "training/optimizer.h"
@@ -12,7 +16,7 @@
 /* --- memory --- */
 
 /* Both sizes can be divided by every number of ranks here. */
-enum { ROWS = 360, COLUMNS = 480, SMALL_CHANGE = 16 * 1024 };
+enum { ROWS = 360, COLUMNS = 480, SMALL_CHANGE = 32 * 1024 };
 
 static strata_variable *variable_of(strata_context *ctx, const char *name, strata_shape shape,
                                     strata__placement placement)
@@ -105,6 +109,65 @@ static void test_shards_take_their_share_of_memory(void **state)
 {
     (void)state;
     for_each_mesh(check_memories);
+}
+
+/* --- memory of layers --- */
+
+/* Heads and features can be divided by every number of ranks here. */
+enum { HEADS = 12, FEATURES = 20, WIDTH = HEADS * FEATURES };
+
+/* Floats of four projections of WIDTH features on this rank, those of key and value to `keys`. */
+static int64_t share_of_projections(const strata__mesh *mesh, int64_t keys)
+{
+    int64_t kernels = 2 * WIDTH * (WIDTH + keys), biases = 2 * (WIDTH + keys);
+    return kernels / (mesh->rows * mesh->cols) + biases / mesh->cols;
+}
+
+/* With Adam. */
+static void check_layer(strata_layer *layer, int64_t count)
+{
+    strata_context *ctx = strata_layer_context(layer);
+    strata_tensor *x = strata_input(ctx, .shape = {4, WIDTH}), *y;
+    int64_t before = bytes_of(ctx, NULL), floats = 0, elements = 0;
+    strata_layer_call_many(layer, 2, (strata_tensor *[]){x, x}, 0, &y);
+    assert_all_ok(ctx);
+    assert_all(near(bytes_of(ctx, NULL) - before, count));
+    strata_variable *weights[8];
+    assert_all_int_equal(strata_layer_weights(layer, weights, 8), 8);
+    strata__optimizer *optimizer;
+    strata__optimizer_new(ctx, "adam", &optimizer);
+    strata__optimizer_build(optimizer, 8, weights);
+    assert_all_ok(ctx);
+    for (int a = 0; a < 2; a++) {
+        const strata__arena *arena = optimizer->pack->arenas[a];
+        if (!arena)
+            continue;
+        assert_all(slots_are_cut(arena));
+        elements += arena->count;
+        floats += expected_floats(arena, arena->count, 2);
+    }
+    assert_all(elements >= count && elements < count + 8 * 16);
+    assert_all(near(bytes_of(ctx, optimizer) - before, floats));
+    strata__optimizer_free(optimizer);
+}
+
+static void check_attention(strata_context *ctx, const variant *variant)
+{
+    (void)variant;
+    check_layer(
+        STRATA_NEW_LAYER(ctx, multi_head_attention, .num_heads = HEADS, .key_dim = FEATURES),
+        share_of_projections(ctx->mesh, WIDTH));
+    check_layer(STRATA_NEW_LAYER(ctx, group_query_attention, .num_query_heads = HEADS,
+                                 .num_key_value_heads = HEADS / 2, .head_dim = FEATURES),
+                share_of_projections(ctx->mesh, WIDTH / 2));
+    strata__layers_free(ctx);
+    strata__names_reset(ctx);
+}
+
+static void test_attention_takes_its_share_of_memory(void **state)
+{
+    (void)state;
+    for_each_mesh(check_attention);
 }
 
 /* --- steps --- */
@@ -257,6 +320,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shards_take_their_share_of_memory),
+        cmocka_unit_test(test_attention_takes_its_share_of_memory),
         cmocka_unit_test(test_steps_are_those_of_one_rank),
     };
     return test_main(argc, argv, tests, TEST_COUNT(tests));
