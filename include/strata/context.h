@@ -44,6 +44,12 @@ typedef struct strata_options {
  * node holds its memory and swap, or so many bytes as the environment variable STRATA_NODE_MEMORY of rank 0 says.
  */
 
+/*
+ * Memory that is short on one rank is an error on all: functions return STRATA_NO_MEMORY, and strata_finish() prints one message and
+ * returns 71. Within a training step, or any other scope, ranks cannot wait for each other's errors: there the rank prints the message and
+ * ends the job with exit code 71.
+ */
+
 /**
  * Options from a program's arguments: --mesh=…, --seed=…, --dtype-policy=…, --verbosity=…, --watchdog=…, --signals=…, --max-time=…,
  * --check-replicas=… (also as two words), --check-numerics, --plan, --profile and

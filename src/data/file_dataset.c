@@ -124,7 +124,7 @@ strata_dataset *strata_file_dataset_from(strata_context *ctx, const strata_file_
 
 strata_dataset *strata_idx_dataset_from(strata_context *ctx, const strata_idx_options *options)
 {
-    if (!ctx || ctx->status != STRATA_OK)
+    if (!ctx || strata__agree(ctx) != STRATA_OK)
         return NULL;
     if (!options->images || !options->labels) {
         strata__fail(ctx, STRATA_INVALID, "strata_idx_dataset() needs .images and .labels");
@@ -138,5 +138,5 @@ strata_dataset *strata_idx_dataset_from(strata_context *ctx, const strata_idx_op
         dataset = strata_file_dataset(ctx, .x = {images}, .y = {labels});
     strata__free(ctx, images);
     strata__free(ctx, labels);
-    return dataset;
+    return strata__agree(ctx) == STRATA_OK ? dataset : NULL;
 }

@@ -316,7 +316,7 @@ strata_model *strata__model_from_json(strata_context *ctx, const json_t *object)
 
 strata_model *strata_model_from_json(strata_context *ctx, const char *text)
 {
-    if (ctx->status != STRATA_OK)
+    if (strata__agree(ctx) != STRATA_OK)
         return NULL;
     json_t *object = strata__json_parse(ctx, text, strlen(text), "the model's JSON");
     strata_model *model = object ? strata__model_from_json(ctx, object) : NULL;
@@ -325,5 +325,5 @@ strata_model *strata_model_from_json(strata_context *ctx, const char *text)
         ctx->compiler->from_json(model, compiled) != STRATA_OK)
         model = NULL;
     json_decref(object);
-    return model;
+    return strata__agree(ctx) == STRATA_OK ? model : NULL;
 }
