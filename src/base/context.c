@@ -62,7 +62,7 @@ strata_context *strata__context_new(void)
     if (ctx) {
         ctx->error_rank = -1;
         ctx->verbosity = 1;
-        ctx->seed = 1;
+        ctx->settings.seed = 1;
     }
     return ctx;
 }

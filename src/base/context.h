@@ -63,9 +63,22 @@ typedef enum strata__profiling {
     STRATA__PROFILE_TRACE /* and a table */
 } strata__profiling;
 
-/* --check-numerics, see tensor/numerics.h. */
+/* What a context is asked for, as numbers and the same on all ranks; see training/options.h. */
+typedef struct strata__settings {
+    uint64_t seed; /* of weights, sample order and dropout masks */
+    strata__gemm_library gemm;
+    strata__matmul_engine matmul;
+    strata__precision policy; /* of layers that name none */
+    bool check_numerics;      /* see tensor/numerics.h */
+    int64_t check_replicas;   /* compare them every so many training steps; 0: never */
+    int64_t watchdog;         /* seconds; 0: none */
+    int64_t node_memory;      /* bytes that the ranks of a node may hold; 0: what it has */
+    bool plans;               /* every fit begins with a plan */
+    strata__profiling profiling;
+} strata__settings;
+
+/* Looks for numbers that are not finite; see tensor/numerics.h. */
 typedef struct strata__numerics {
-    bool checks;
     int64_t looks; /* in this step */
     int64_t found; /* number of the look that found something; 0: none has */
 } strata__numerics;
@@ -79,21 +92,14 @@ struct strata_context {
     bool agreed;                        /* all ranks have the error: there is nothing left to agree on */
     void (*no_way_back)(strata_context *); /* NULL, or what ends the job when memory is short; mesh/mesh.h */
     strata__memory memory;
+    strata__settings settings;
     struct strata__name_count *names; /* automatic names: prefix -> next number */
-    strata__profiling profiling;
     char *profile_file; /* of the trace, on rank 0; owned by the session */
-    int64_t node_memory;              /* bytes that the ranks of a node may hold; 0: what it has */
-    bool plans;                       /* every fit begins with a plan */
     int verbosity;                    /* 0 errors, 1 warnings, 2 information */
     int rank;                         /* in the mesh, 0 before there is one; rank 0 writes the log */
-    uint64_t seed;                    /* of weights, sample order and dropout masks */
     uint64_t step;                    /* training steps done; part of every random key of a step */
-    strata__gemm_library gemm;
-    strata__matmul_engine matmul;
-    int64_t check_replicas;      /* compare them every so many training steps; 0: never */
     int64_t products[STRATA__MATMUL_ENGINES]; /* over the mesh that each engine has formed */
     int64_t attentions[STRATA__ATTENTION_GATHERS]; /* over split features that have gathered this */
-    strata__precision policy;    /* of layers that name none */
     strata__precision precision; /* of the layer call, or node of the tape, at work */
     int nesting;                      /* depth of layer calls; 0: outside */
     bool training;                    /* value of `training` of the enclosing call */

@@ -148,7 +148,7 @@ static strata_tensor *as_tensor(const strata__feed *feed, int64_t step, int colu
 static strata_tensor *look_at_data(const strata__feed *feed, int64_t step, int column,
                                    strata_tensor *tensor)
 {
-    if (!tensor || !feed->ctx->numerics.checks)
+    if (!tensor || !feed->ctx->settings.check_numerics)
         return tensor;
     int64_t at = strata__find_not_finite(tensor, tensor->data), sample = -1;
     if (at >= 0)

@@ -62,7 +62,7 @@ static strata_status take_name(strata_layer *layer)
 static strata_status take_dtype(strata_layer *layer)
 {
     char **member = strata__config_member(layer, "dtype");
-    layer->precision = layer->ctx->policy;
+    layer->precision = layer->ctx->settings.policy;
     if (!member || layer->class->bare_dtype)
         return STRATA_OK;
     if (!*member)

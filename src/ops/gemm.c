@@ -23,8 +23,8 @@ enum { SMALL = 4096 };
 
 static bool by_openblas(const strata_context *ctx, int64_t m, int64_t n, int64_t k)
 {
-    if (ctx->gemm != STRATA__GEMM_AUTO)
-        return ctx->gemm == STRATA__GEMM_OPENBLAS;
+    if (ctx->settings.gemm != STRATA__GEMM_AUTO)
+        return ctx->settings.gemm == STRATA__GEMM_OPENBLAS;
     return m < SMALL && n < SMALL && k < SMALL && m * n * k < SMALL;
 }
 

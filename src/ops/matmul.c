@@ -299,7 +299,7 @@ void strata__matmul(strata_context *ctx, strata__product_form form, strata__grid
 {
     job j = {.ctx = ctx, .a = a, .b = b, .c = c, .beta = beta};
     strata__matmul_engine engine = STRATA__MATMUL_SUMMA;
-    if (ctx->matmul == STRATA__MATMUL_PBLAS || !is_in_pieces(&j, form))
+    if (ctx->settings.matmul == STRATA__MATMUL_PBLAS || !is_in_pieces(&j, form))
         engine = STRATA__MATMUL_PBLAS;
     ctx->products[engine]++;
     if (engine == STRATA__MATMUL_PBLAS)

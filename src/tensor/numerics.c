@@ -100,7 +100,7 @@ void strata__look(const strata_tensor *tensor, const void *data, const strata_sh
                   const char *layer, const char *format, ...)
 {
     strata_context *ctx = tensor->ctx;
-    if (!ctx->numerics.checks || !data || ctx->numerics.found || ctx->deferred_status != STRATA_OK)
+    if (!ctx->settings.check_numerics || !data || ctx->numerics.found || ctx->deferred_status != STRATA_OK)
         return;
     ctx->numerics.looks++;
     int64_t at = strata__find_not_finite(tensor, data);
@@ -117,7 +117,7 @@ void strata__look(const strata_tensor *tensor, const void *data, const strata_sh
 
 void strata__looks_settle(strata_context *ctx)
 {
-    if (!ctx->numerics.checks)
+    if (!ctx->settings.check_numerics)
         return;
     bool found = ctx->numerics.found > 0;
     int64_t own = found ? ctx->numerics.found : INT64_MAX, first = own;

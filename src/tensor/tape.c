@@ -224,7 +224,7 @@ static void drop_old_gradients(strata__tape *tape)
  * complete. */
 static void look_at_gradients(strata_context *ctx, const strata__node *node)
 {
-    for (int i = 0; ctx->numerics.checks && i < node->input_count; i++) {
+    for (int i = 0; ctx->settings.check_numerics && i < node->input_count; i++) {
         const strata_tensor *input = node->inputs[i];
         if (strata__wants(input) && !input->variable && input->gradient)
             strata__look(input, input->gradient->data, &input->shape, node->layer,

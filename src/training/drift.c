@@ -205,8 +205,8 @@ static strata_status judge(const strata__trainer *trainer, int64_t *numbers)
 static bool is_due(const strata__trainer *trainer)
 {
     const strata_context *ctx = trainer->model->ctx;
-    return ctx->check_replicas > 0 && ctx->mesh->size > 1 &&
-           trainer->optimizer->iteration % ctx->check_replicas == 0;
+    return ctx->settings.check_replicas > 0 && ctx->mesh->size > 1 &&
+           trainer->optimizer->iteration % ctx->settings.check_replicas == 0;
 }
 
 strata_status strata__train_agree(strata__trainer *trainer, strata__step_flags *flags)

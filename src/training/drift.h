@@ -7,7 +7,7 @@
 #include "training/trainer.h"
 
 /*
- * Ends a training step: strata__step_agree(). After every ctx->check_replicas steps a digest of
+ * Ends a training step: strata__step_agree(). After every ctx->settings.check_replicas steps a digest of
  * this rank's copies of the model's ON_WRITE variables goes with it: one number for what data ×
  * rows hold alike and one for what data does, for each position on the other axes. Where the copies
  * of a replica group differ, each variable is compared, and the error, STRATA_DIVERGED, names the

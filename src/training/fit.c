@@ -90,7 +90,7 @@ static strata_status make_feeds(fitting *f)
     const strata_fit_options *o = f->options;
     strata_context *ctx = f->trainer->model->ctx;
     strata__feed_options feed = {.batch_size = o->batch_size ? o->batch_size : 32,
-                                 .seed = ctx->seed,
+                                 .seed = ctx->settings.seed,
                                  .steps = o->steps_per_epoch,
                                  .prefetch = true};
     STRATA_TRY(read_shuffle(ctx, o->shuffle, &feed.shuffle));
@@ -153,7 +153,7 @@ static strata_status prepare(fitting *f, strata_dataset *data)
     STRATA_TRY(load_run(f));
     STRATA_TRY(make_feeds(f));
     STRATA_TRY(take_class_weights(f));
-    if (ctx->plans)
+    if (ctx->settings.plans)
         STRATA_TRY(strata_plan_print(f->trainer->model, f->data, f->options->batch_size, stdout));
     STRATA_TRY(strata__progress_start(&f->progress, ctx, f->options->verbose));
     strata__history_free(ctx, f->trainer->history);

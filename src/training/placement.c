@@ -10,8 +10,8 @@
 static int64_t node_holds(const strata_context *ctx)
 {
     struct sysinfo found;
-    if (ctx->node_memory > 0)
-        return ctx->node_memory;
+    if (ctx->settings.node_memory > 0)
+        return ctx->settings.node_memory;
     if (sysinfo(&found) != 0)
         return INT64_MAX;
     return (int64_t)(found.totalram + found.totalswap) * (int64_t)found.mem_unit;

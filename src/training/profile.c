@@ -130,7 +130,7 @@ static void observe(void *user, strata__doing kind, const char *name, bool begin
 static strata_status open_file(strata__profile *p)
 {
     strata_context *ctx = p->ctx;
-    if (ctx->profiling != STRATA__PROFILE_TRACE || ctx->mesh->rank != 0)
+    if (ctx->settings.profiling != STRATA__PROFILE_TRACE || ctx->mesh->rank != 0)
         return STRATA_OK;
     p->file = fopen(ctx->profile_file, "w");
     if (!p->file)
@@ -146,7 +146,7 @@ static strata_status make_room(strata__profile *p, strata_model *model)
     size_t rows = (size_t)p->owners.layer_count + 1;
     p->seconds = strata__calloc(ctx, rows, sizeof *p->seconds);
     p->exchange = strata__calloc(ctx, rows, sizeof *p->exchange);
-    if (ctx->profiling == STRATA__PROFILE_TRACE)
+    if (ctx->settings.profiling == STRATA__PROFILE_TRACE)
         p->spans = strata__alloc(ctx, STRATA__SPANS * sizeof *p->spans);
     return ctx->status;
 }
@@ -185,7 +185,7 @@ strata_status strata__profile_begin(strata_model *model, strata__profile **profi
 {
     strata_context *ctx = model->ctx;
     *profile = NULL;
-    if (ctx->profiling == STRATA__NO_PROFILE)
+    if (ctx->settings.profiling == STRATA__NO_PROFILE)
         return STRATA_OK;
     strata__profile *p = strata__calloc(ctx, 1, sizeof *p);
     if (p) {

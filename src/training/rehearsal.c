@@ -193,10 +193,10 @@ strata_status strata__rehearse(strata__plan *plan, strata__trainer *trainer,
     keep(&k);
     strata_status status = strata__agree(ctx);
     if (status == STRATA_OK) {
-        bool checks = ctx->numerics.checks;
-        ctx->numerics.checks = false; /* of a step that does not count */
+        bool checks = ctx->settings.check_numerics;
+        ctx->settings.check_numerics = false; /* of a step that does not count */
         run(&r, trainer, binding, batch);
-        ctx->numerics.checks = checks;
+        ctx->settings.check_numerics = checks;
         put_back(&k);
         strata__trainer_reset(trainer);
         status = strata__agree(ctx);

@@ -114,7 +114,7 @@ json_t *strata__run_state(strata__trainer *trainer, const strata__callback_bytes
         "{s:s, s:[i, i, i], s:I, s:I, s:o, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:o, "
         "s:o, s:o}",
         "model", trainer->model->layer->name, "mesh", mesh->data, mesh->rows, mesh->cols, "seed",
-        (json_int_t)ctx->seed, "global_step", (json_int_t)ctx->step, "draws",
+        (json_int_t)ctx->settings.seed, "global_step", (json_int_t)ctx->step, "draws",
         draws_json(trainer->model), "optimizer", class_name(optimizer), "iteration",
         (json_int_t)optimizer->iteration, "learning_rate", real(optimizer->learning_rate), "epoch",
         (json_int_t)trainer->epoch, "step", (json_int_t)trainer->step, "samples",
@@ -175,7 +175,7 @@ void strata__run_state_apply(strata__trainer *trainer, const json_t *state)
     strata_context *ctx = trainer->model->ctx;
     double rate = 0;
     strata__json_number(json_object_get(state, "learning_rate"), &rate);
-    ctx->seed = (uint64_t)whole(state, "seed");
+    ctx->settings.seed = (uint64_t)whole(state, "seed");
     ctx->step = (uint64_t)whole(state, "global_step");
     trainer->optimizer->iteration = whole(state, "iteration");
     trainer->optimizer->learning_rate = (float)rate;

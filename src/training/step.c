@@ -171,7 +171,7 @@ static strata_status no_loss(const strata__trainer *trainer)
 /* Trainable ones after their update, others after what the forward pass did to them. */
 static void look_at_variables(const strata_context *ctx)
 {
-    for (const strata_variable *v = ctx->variables; ctx->numerics.checks && v; v = v->next)
+    for (const strata_variable *v = ctx->variables; ctx->settings.check_numerics && v; v = v->next)
         strata__look(v->value, v->value->data, &v->shape, NULL, "updated '%s'", v->path);
 }
 

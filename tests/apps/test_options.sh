@@ -75,6 +75,8 @@ refused "a mesh of another size" 1 "needs 3 ranks, but there are 2" train "$mode
 refused "a mesh with an unknown axis" 1 "did you mean 'cols'" train "$model" --x x --y y --mesh data=1,col=2
 refused "a mesh without a value" 1 "'--mesh' needs a value" train "$model" --x x --y y --mesh
 refused "a seed that is none" 1 "'--seed' takes a whole number" train "$model" --x x --y y --seed=lucky
+refused "messages of an unknown kind" 1 "'--verbosity' takes a whole number" train "$model" --x x --y y --verbosity=all
+refused "messages beyond all" 1 "verbosity 4 is none of 1, 2, 3" train "$model" --x x --y y --verbosity 4
 refused "replicas compared now and then" 1 "'--check-replicas' takes a whole number" train "$model" --x x --y y \
     --check-replicas=often
 

@@ -45,7 +45,7 @@ static bool make(strata_context *ctx, const shape *s, operands *o)
 static double time_of(strata_context *ctx, operands *o, strata__matmul_engine engine)
 {
     double best = 1e9, begin = MPI_Wtime();
-    ctx->matmul = engine;
+    ctx->settings.matmul = engine;
     int go_on = 1;
     while (go_on) {
         strata__barrier(ctx, STRATA__WORLD);

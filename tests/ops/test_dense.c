@@ -123,7 +123,7 @@ static void check_on_every_mesh(const problem *problems, size_t count, strata__m
     const char *mesh;
     for (int i = 0; (mesh = test_mesh(i)); i++) {
         strata_context *ctx = test_context(mesh);
-        ctx->matmul = engine;
+        ctx->settings.matmul = engine;
         for (size_t k = 0; k < count; k++)
             check(ctx, &problems[k]);
     }

@@ -118,7 +118,7 @@ static void test_products(void **state)
     strata_context *ctx = test_context(test_mesh(0));
     ctx->precision = STRATA__MIXED_BFLOAT16;
     for (size_t way = 0; way < TEST_COUNT(ways); way++) {
-        ctx->gemm = ways[way];
+        ctx->settings.gemm = ways[way];
         for (int form = 0; form < 4; form++) {
             product p = {form & 1, form & 2, 7, 5, 9, 0, 0};
             check_product(ctx, &p);

@@ -76,7 +76,7 @@ static void test_local_products_by_each_library(void **state)
                                        {64, 3, 2}, {0, 4, 5},  {4, 0, 5},  {4, 5, 0}};
     strata_context *ctx = test_context(test_mesh(0));
     for (int library = STRATA__GEMM_AUTO; library <= STRATA__GEMM_OPENBLAS; library++) {
-        ctx->gemm = (strata__gemm_library)library;
+        ctx->settings.gemm = (strata__gemm_library)library;
         for (size_t s = 0; s < TEST_COUNT(sizes); s++) {
             for (int form = 0; form < 8; form++)
                 check_local(ctx, sizes[s], form & 1, form & 2, form & 4 ? 1.0f : 0.0f);
@@ -173,7 +173,7 @@ static void check_product(strata_context *ctx, strata__product_form form, const 
              : tb ? n
                   : k,
              a->values, b->values, (double)s->beta, c->values);
-    ctx->matmul = s->engine;
+    ctx->settings.matmul = s->engine;
     strata__matmul(ctx, form, a->operand, b->operand, s->beta, c->operand);
     test_all_near(worst_error(ctx, c), 0, 2e-5,
                   tb   ? "a·bᵀ"

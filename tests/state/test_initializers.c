@@ -223,7 +223,7 @@ static const strata_shape matrices[] = {{{5, 7}, 2}, {{1, 6}, 2}, {{8, 1}, 2}, {
 static float *reference(strata_context *ctx, const char *text, const strata_shape *shape)
 {
     strata__object object;
-    strata__key key = {.seed = ctx->seed, .stream = strata__stream("layer/weight", 0)};
+    strata__key key = {.seed = ctx->settings.seed, .stream = strata__stream("layer/weight", 0)};
     parse_object(ctx, &strata__initializer_family, text, &object);
     const strata__initializer_methods *methods = object.class->methods;
     int64_t count = element_count(shape);
@@ -331,7 +331,7 @@ static void test_seeds(void **state)
     }
     float *first = values_of(ctx, "dense", "he_normal"),
           *seeded = values_of(ctx, "dense", "HeNormal(seed=5)");
-    ctx->seed++;
+    ctx->settings.seed++;
     float *second = values_of(ctx, "dense", "he_normal"),
           *again = values_of(ctx, "dense", "HeNormal(seed=5)");
     assert_all(memcmp(first, second, 16 * sizeof *first) != 0);

@@ -149,7 +149,7 @@ static run_outcome run(const run_case *c, const char *mesh, strata_callback *sav
     uint32_t numbers[2] = {1, 2};
     strata_callback wobblers[2] = {wobbling(&numbers[0]), wobbling(&numbers[1])};
     strata_context *ctx = run_open(mesh);
-    ctx->seed += resume != NULL; /* the file's seed holds */
+    ctx->settings.seed += resume != NULL; /* the file's seed holds */
     strata_model *model = c->model(ctx, c->optimizer);
     strata_fit_options options = c->options;
     options.batch_size = RUN_BATCH;

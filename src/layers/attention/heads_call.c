@@ -117,7 +117,7 @@ static void take_dropout(const heads *h, const strata_call *call, strata__attent
     if (!call->training || h->dropout_rate == 0 || call->inputs[0]->symbolic)
         return;
     options->dropout = h->dropout_rate;
-    options->key.seed = h->seed == STRATA_NONE ? ctx->seed : (uint64_t)h->seed;
+    options->key.seed = h->seed == STRATA_NONE ? ctx->settings.seed : (uint64_t)h->seed;
     options->key.stream = strata__layer_draw(h->dropout);
 }
 

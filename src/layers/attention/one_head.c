@@ -38,7 +38,7 @@ static strata_status check(const strata_layer *layer, const arguments *a)
 
 static strata__key key_of(strata_layer *layer, int64_t seed)
 {
-    return (strata__key){.seed = seed == STRATA_NONE ? layer->ctx->seed : (uint64_t)seed,
+    return (strata__key){.seed = seed == STRATA_NONE ? layer->ctx->settings.seed : (uint64_t)seed,
                          .stream = strata__layer_draw(layer)};
 }
 
