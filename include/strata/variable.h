@@ -73,7 +73,7 @@ STRATA_EXPORT strata_aggregation strata_variable_aggregation(const strata_variab
 /**
  * The replica's own value as a tensor, to compute with. Owned by the variable. An ON_READ variable,
  * of which each replica has another value, has one inside a scope or the call of a layer only;
- * elsewhere it is STRATA_INVALID, and NULL. Local.
+ * elsewhere it is STRATA_INVALID, and NULL. NULL has the value NULL. Local.
  */
 STRATA_EXPORT strata_tensor *strata_variable_value(strata_variable *variable);
 

@@ -69,6 +69,7 @@ typedef struct strata_additive_attention_config {
 extern STRATA_EXPORT const strata_layer_class strata_additive_attention_class;
 #define strata_additive_attention(list, ...)                                                       \
     STRATA_APPLY_LIST(additive_attention, list, ##__VA_ARGS__)
+
 /**
  * What the constructor macros of attention layers pass on to the one call that they make, as
  * members of the configuration. Layers that are made by themselves take none of it.

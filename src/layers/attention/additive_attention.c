@@ -38,7 +38,7 @@ static strata_status call(strata_layer *layer, const strata_call *call, strata_t
     const state *self = layer->state;
     const config *c = layer->config;
     strata__one_head how = {.additive = true,
-                            .weights = self->scale ? strata_variable_value(self->scale) : NULL,
+                            .weights = strata_variable_value(self->scale),
                             .dropout = c->dropout,
                             .seed = c->seed};
     return strata__one_head_call(layer, call, &how, outputs);

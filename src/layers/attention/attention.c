@@ -44,18 +44,13 @@ static strata_status build(strata_layer *layer, int count, const strata_shape *i
     return layer->ctx->status;
 }
 
-static strata_tensor *value_of(strata_variable *weight)
-{
-    return weight ? strata_variable_value(weight) : NULL;
-}
-
 static strata_status call(strata_layer *layer, const strata_call *call, strata_tensor **outputs)
 {
     const state *self = layer->state;
     const config *c = layer->config;
     strata__one_head how = {.additive = concatenates(c),
-                            .scale = value_of(self->scale),
-                            .weights = value_of(self->concat_score_weight),
+                            .scale = strata_variable_value(self->scale),
+                            .weights = strata_variable_value(self->concat_score_weight),
                             .dropout = c->dropout,
                             .seed = c->seed};
     return strata__one_head_call(layer, call, &how, outputs);
