@@ -1,4 +1,5 @@
-/* A custom layer in C: ComputeSum of the Keras guide keeps the running sum of its inputs in a non-trainable weight. */
+/* A custom layer in C: ComputeSum of the Keras guide keeps the running sum of its inputs in a
+ * non-trainable weight. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
@@ -15,7 +16,8 @@ typedef struct compute_sum_config {
 static const compute_sum_config defaults = {compute_sum_defaults};
 static const strata_field fields[] = {
     STRATA_LAYER_FIELDS(compute_sum_config),
-    STRATA_FIELD(compute_sum_config, input_dim, .required = true, .min = 1, .max = 1 << 20, .help = "features"),
+    STRATA_FIELD(compute_sum_config, input_dim, .required = true, .min = 1, .max = 1 << 20,
+                 .help = "features"),
 };
 
 typedef struct compute_sum_state {
@@ -27,9 +29,9 @@ static strata_status create(strata_layer *layer)
 {
     const compute_sum_config *config = strata_layer_config(layer);
     compute_sum_state *state = strata_layer_state(layer);
-    state->total = strata_layer_add_weight(layer, .name = "total", .shape = STRATA_SHAPE(config->input_dim),
-                                           .initializer = "zeros", .trainable = 0,
-                                           .aggregation = STRATA_AGGREGATION_ONLY_FIRST_REPLICA);
+    state->total = strata_layer_add_weight(
+        layer, .name = "total", .shape = STRATA_SHAPE(config->input_dim), .initializer = "zeros",
+        .trainable = 0, .aggregation = STRATA_AGGREGATION_ONLY_FIRST_REPLICA);
     return strata_error(strata_layer_context(layer));
 }
 
@@ -79,7 +81,8 @@ int main(int argc, char **argv)
         show(ctx, layer);
         if (strata_rank(ctx) == 0)
             printf("weights: %d\nnon-trainable weights: %d\ntrainable weights: %d\n",
-                   strata_layer_weights(layer, NULL, 0), strata_layer_non_trainable_weights(layer, NULL, 0),
+                   strata_layer_weights(layer, NULL, 0),
+                   strata_layer_non_trainable_weights(layer, NULL, 0),
                    strata_layer_trainable_weights(layer, NULL, 0));
     }
     return strata_finish(&ctx);

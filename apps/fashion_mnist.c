@@ -7,7 +7,8 @@
 #include <strata.h>
 
 static const char usage[] =
-    "Usage: mpirun fashion_mnist [--data=FOLDER] [--epochs=N] [--batch-size=N] [--output=FILE.keras]\n"
+    "Usage: mpirun fashion_mnist [--data=FOLDER] [--epochs=N] [--batch-size=N] "
+    "[--output=FILE.keras]\n"
     "                            [--mesh=data=D,rows=R,cols=C] [--seed=N] [--verbosity=1..3]\n"
     "Trains on the IDX files of Debian's package dataset-fashion-mnist.\n";
 
@@ -20,7 +21,8 @@ typedef struct arguments {
 static const char *value_of(const char *argument, const char *option)
 {
     size_t length = strlen(option);
-    return strncmp(argument, option, length) == 0 && argument[length] == '=' ? argument + length + 1 : NULL;
+    return strncmp(argument, option, length) == 0 && argument[length] == '=' ? argument + length + 1
+                                                                             : NULL;
 }
 
 /* 0: not a whole number from 1 to a million. */
@@ -46,7 +48,8 @@ static void parse(strata_context *ctx, int argc, char **argv, arguments *a)
         else if (strcmp(argv[i], "--help") == 0)
             a->help = 1;
         else
-            strata_fail(ctx, STRATA_INVALID, "option '%s' is unknown or has a bad value; try --help", argv[i]);
+            strata_fail(ctx, STRATA_INVALID,
+                        "option '%s' is unknown or has a bad value; try --help", argv[i]);
     }
 }
 
@@ -65,26 +68,34 @@ static strata_model *network(strata_context *ctx)
 
 static void train(strata_context *ctx, const arguments *a)
 {
-    strata_dataset *training = strata_idx_dataset(ctx, .folder = a->data, .images = "train-images-idx3-ubyte.gz",
-                                                  .labels = "train-labels-idx1-ubyte.gz");
-    strata_dataset *test = strata_idx_dataset(ctx, .folder = a->data, .images = "t10k-images-idx3-ubyte.gz",
-                                              .labels = "t10k-labels-idx1-ubyte.gz");
+    strata_dataset *training =
+        strata_idx_dataset(ctx, .folder = a->data, .images = "train-images-idx3-ubyte.gz",
+                           .labels = "train-labels-idx1-ubyte.gz");
+    strata_dataset *test =
+        strata_idx_dataset(ctx, .folder = a->data, .images = "t10k-images-idx3-ubyte.gz",
+                           .labels = "t10k-labels-idx1-ubyte.gz");
     if (strata_error(ctx) == STRATA_NO_INPUT && strata_rank(ctx) == 0)
-        fprintf(stderr, "The images come with Debian's package dataset-fashion-mnist (apt-get install "
-                        "dataset-fashion-mnist); --data names another folder.\n");
+        fprintf(stderr,
+                "The images come with Debian's package dataset-fashion-mnist (apt-get install "
+                "dataset-fashion-mnist); --data names another folder.\n");
     strata_model *model = network(ctx);
     if (model)
         strata_model_summary(model, stdout, 0);
     strata_compile(model, .optimizer = "Adam(learning_rate=0.001)",
-                   .loss = "SparseCategoricalCrossentropy(from_logits=True)", .metrics = {"accuracy"});
-    strata_fit(model, training, .batch_size = a->batch_size, .epochs = a->epochs, .validation_data = test);
+                   .loss = "SparseCategoricalCrossentropy(from_logits=True)",
+                   .metrics = {"accuracy"});
+    strata_fit(model, training, .batch_size = a->batch_size, .epochs = a->epochs,
+               .validation_data = test);
     if (strata_save(model, a->output) == STRATA_OK && strata_rank(ctx) == 0)
         printf("saved %s\n", a->output);
 }
 
 int main(int argc, char **argv)
 {
-    arguments a = {.data = "/usr/share/datasets/fashion-mnist", .output = "fashion.keras", .epochs = 5, .batch_size = 128};
+    arguments a = {.data = "/usr/share/datasets/fashion-mnist",
+                   .output = "fashion.keras",
+                   .epochs = 5,
+                   .batch_size = 128};
     strata_context *ctx = strata_init(MPI_COMM_WORLD, strata_options_from(&argc, &argv));
     if (!ctx)
         return strata_status_exit_code(STRATA_NO_MEMORY);

@@ -18,6 +18,11 @@ verdict "files have fewer than 600 lines" "$(for file in $files; do
     [ "$lines" -lt 600 ] || echo "$file: $lines"
 done)"
 
+# In characters, as the eye counts.
+verdict "lines have at most 100 columns" "$(for file in $files; do
+    LC_ALL=C.UTF-8 grep -nE '^.{101,}' "$file" | sed "s|^|$file:|"
+done)"
+
 # One comment, which may run into a second line, and then the licence.
 verdict "files begin with a comment that names the subject, and the licence" "$(for file in $files; do
     head -n 3 "$file" | tr '\n' ' ' |

@@ -8,8 +8,9 @@
 #include <strata/types.h>
 
 /*
- * Names are those of test_golden(). Each rank reads for itself, serially and read-only; nothing here
- * communicates. Memory is the C library's own, so that the counts of strata__alloc are not touched.
+ * Names are those of test_golden(). Each rank reads for itself, serially and read-only; nothing
+ * here communicates. Memory is the C library's own, so that the counts of strata__alloc are not
+ * touched.
  */
 
 /* An open file or group. */
@@ -39,7 +40,8 @@ double golden_number(const golden *group, const char *path, const char *name, do
 /* A dataset. Numbers of every type are held as double, which is exact for what the files store. */
 typedef struct golden_array {
     strata_shape shape;
-    strata_dtype dtype; /* as stored: float32 inputs, float64 expected values, whole numbers, bool */
+    strata_dtype
+        dtype; /* as stored: float32 inputs, float64 expected values, whole numbers, bool */
     int64_t count;
     double *values;   /* (count), row-major */
     double deviation; /* of Keras in float32 from `values`, the largest; 0 without the attribute */

@@ -1,4 +1,5 @@
-/* Sanitized programs only: keeps plugins mapped, so that leak reports name the module of every frame. */
+/* Sanitized programs only: keeps plugins mapped, so that leak reports name the module of every
+ * frame. */
 /* SPDX-License-Identifier: Apache-2.0 */
 
 int dlclose(void *handle);

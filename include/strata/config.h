@@ -70,7 +70,8 @@ typedef struct strata_field {
         __VA_ARGS__                                                                                \
     }
 
-/** Members of a class that is configured by a struct: its type, one with the defaults, and its table. */
+/** Members of a class that is configured by a struct: its type, one with the defaults, and its
+ * table. */
 #define STRATA_CLASS_CONFIG(config, default_config, table)                                         \
     .config_size = sizeof(config), .defaults = &(default_config), .fields = (table),               \
     .field_count = sizeof(table) / sizeof *(table)

@@ -10,8 +10,9 @@ extern "C" {
 #endif
 
 /*
- * Each computes at once and, while a tape records, can be differentiated. On symbolic tensors only the shape is inferred. Operands
- * are float32 unless said otherwise; NULL in gives NULL out. Results belong to the current scope. Local unless said otherwise.
+ * Each computes at once and, while a tape records, can be differentiated. On symbolic tensors only
+ * the shape is inferred. Operands are float32 unless said otherwise; NULL in gives NULL out.
+ * Results belong to the current scope. Local unless said otherwise.
  */
 
 /** a + b, a − b, a · b, a / b, max, min with NumPy broadcasting; ranks may differ. */
@@ -33,12 +34,14 @@ STRATA_EXPORT strata_tensor *strata_ops_log(strata_tensor *x);
 STRATA_EXPORT strata_tensor *strata_ops_abs(strata_tensor *x);
 STRATA_EXPORT strata_tensor *strata_ops_negative(strata_tensor *x);
 
-/** Any activation by its Keras name or notation: "relu", "LeakyReLU(negative_slope=0.1)" is a layer and is refused. */
+/** Any activation by its Keras name or notation: "relu", "LeakyReLU(negative_slope=0.1)" is a layer
+ * and is refused. */
 STRATA_EXPORT strata_tensor *strata_ops_activation(strata_tensor *x, const char *activation);
 
 /**
- * Σ or mean over an axis (negative counts from the end; STRATA_NONE: over all), keeping it with size 1 if asked. Over axis 0 of
- * a batch the sum runs over all ranks and the result is whole: then Collective on the mesh's batch axis.
+ * Σ or mean over an axis (negative counts from the end; STRATA_NONE: over all), keeping it with
+ * size 1 if asked. Over axis 0 of a batch the sum runs over all ranks and the result is whole: then
+ * Collective on the mesh's batch axis.
  */
 STRATA_EXPORT strata_tensor *strata_ops_sum(strata_tensor *x, int64_t axis, bool keepdims);
 STRATA_EXPORT strata_tensor *strata_ops_mean(strata_tensor *x, int64_t axis, bool keepdims);
@@ -50,7 +53,8 @@ STRATA_EXPORT strata_tensor *strata_ops_matmul(strata_tensor *x, strata_tensor *
 STRATA_EXPORT strata_tensor *strata_ops_reshape(strata_tensor *x, strata_shape target);
 
 /** Joined along an axis that is not the batch axis. */
-STRATA_EXPORT strata_tensor *strata_ops_concatenate(int count, strata_tensor *const *x, int64_t axis);
+STRATA_EXPORT strata_tensor *strata_ops_concatenate(int count, strata_tensor *const *x,
+                                                    int64_t axis);
 
 /** Converted to another element type; gradients pass only between floats. */
 STRATA_EXPORT strata_tensor *strata_ops_cast(strata_tensor *x, strata_dtype dtype);

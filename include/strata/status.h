@@ -11,8 +11,8 @@ extern "C" {
 
 /*
  * X(enumerator, exit code, text). The exit codes are those of sysexits.h where one fits.
- * Every rank of a job that ends by strata_finish() returns the same one, but for STRATA_RESTART: rank 0
- * returns 75 and all others 0.
+ * Every rank of a job that ends by strata_finish() returns the same one, but for STRATA_RESTART:
+ * rank 0 returns 75 and all others 0.
  */
 #define STRATA_STATUS_LIST(X)                                                                      \
     X(STRATA_OK, 0, "success")                                                                     \

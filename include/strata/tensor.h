@@ -10,17 +10,20 @@ extern "C" {
 #endif
 
 /*
- * A tensor has a global shape and, on each rank, a local piece: axis 0 of a batch is split over data × rows of the mesh,
- * the last axis may be split over cols. A tensor made by strata_input() is symbolic: it has a shape but no values.
- * Results of operations belong to the current scope (a training step, a call of predict) and are released with it.
- * Errors are sticky: NULL in gives NULL out, and the context keeps the first error.
+ * A tensor has a global shape and, on each rank, a local piece: axis 0 of a batch is split over
+ * data × rows of the mesh, the last axis may be split over cols. A tensor made by strata_input() is
+ * symbolic: it has a shape but no values. Results of operations belong to the current scope (a
+ * training step, a call of predict) and are released with it. Errors are sticky: NULL in gives NULL
+ * out, and the context keeps the first error.
  */
 
-/** A tensor with the same values on every rank, copied from `data` (row-major). Caller: strata_tensor_release(). Local. */
-STRATA_EXPORT strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype, strata_shape shape,
-                                                const void *data);
+/** A tensor with the same values on every rank, copied from `data` (row-major). Caller:
+ * strata_tensor_release(). Local. */
+STRATA_EXPORT strata_tensor *strata_tensor_from(strata_context *ctx, strata_dtype dtype,
+                                                strata_shape shape, const void *data);
 
-/** A batch from `data`, the whole of it on every rank (row-major): each rank keeps its samples. Otherwise as above. Local. */
+/** A batch from `data`, the whole of it on every rank (row-major): each rank keeps its samples.
+ * Otherwise as above. Local. */
 STRATA_EXPORT strata_tensor *strata_tensor_batch_from(strata_context *ctx, strata_dtype dtype,
                                                       strata_shape shape, const void *data);
 
@@ -45,30 +48,35 @@ STRATA_EXPORT strata_tensor *strata_tensor_keep(strata_tensor *tensor);
 STRATA_EXPORT void strata_tensor_release(strata_tensor *tensor);
 
 /**
- * Opens and closes a scope: results made in between, and not kept, are released by the close. Scopes nest. Within one, as in every step,
- * ranks wait for each other's results: memory that is short on one of several ends the job with one message and exit code 71. Local.
+ * Opens and closes a scope: results made in between, and not kept, are released by the close.
+ * Scopes nest. Within one, as in every step, ranks wait for each other's results: memory that is
+ * short on one of several ends the job with one message and exit code 71. Local.
  */
 STRATA_EXPORT void strata_scope_begin(strata_context *ctx);
 STRATA_EXPORT void strata_scope_end(strata_context *ctx);
 
-/** Starts recording operations for gradients, inside a scope. Ended by strata_tape_gradient(). Local. */
+/** Starts recording operations for gradients, inside a scope. Ended by strata_tape_gradient().
+ * Local. */
 STRATA_EXPORT strata_status strata_tape_begin(strata_context *ctx);
 
 /** From now on gradients with respect to this tensor are wanted (tf.GradientTape.watch). Local. */
 STRATA_EXPORT void strata_tape_watch(strata_tensor *tensor);
 
 /**
- * Gradients of Σ targets[i]·upstream[i] with respect to what was watched and to trainable variables; upstream NULL, or an entry
- * of it, means ones; it has its target's shape and is whole or lies as the target does. A target that is the same on all ranks, as a
- * sum over the batch is, counts once. Ends the recording. Read them with strata_tensor_gradient(). Collective on the mesh.
+ * Gradients of Σ targets[i]·upstream[i] with respect to what was watched and to trainable
+ * variables; upstream NULL, or an entry of it, means ones; it has its target's shape and is whole
+ * or lies as the target does. A target that is the same on all ranks, as a sum over the batch is,
+ * counts once. Ends the recording. Read them with strata_tensor_gradient(). Collective on the mesh.
  */
-STRATA_EXPORT strata_status strata_tape_gradient(strata_context *ctx, int count, strata_tensor *const *targets,
+STRATA_EXPORT strata_status strata_tape_gradient(strata_context *ctx, int count,
+                                                 strata_tensor *const *targets,
                                                  strata_tensor *const *upstream);
 
 /**
- * Gradient that the last strata_tape_gradient() whose recording used it left on a watched tensor: this rank's piece for a batch; of a
- * whole tensor, such as a weight, this rank's part, and the sum over data × rows is the gradient. NULL when the targets do not depend
- * on it. Owned by the tensor, valid until the scope ends. Local.
+ * Gradient that the last strata_tape_gradient() whose recording used it left on a watched tensor:
+ * this rank's piece for a batch; of a whole tensor, such as a weight, this rank's part, and the sum
+ * over data × rows is the gradient. NULL when the targets do not depend on it. Owned by the tensor,
+ * valid until the scope ends. Local.
  */
 STRATA_EXPORT strata_tensor *strata_tensor_gradient(const strata_tensor *tensor);
 

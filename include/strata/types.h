@@ -52,8 +52,9 @@ STRATA_EXPORT size_t strata_dtype_size(strata_dtype dtype);
 STRATA_EXPORT bool strata_dtype_from_name(const char *name, strata_dtype *dtype);
 
 /**
- * Sizes of the axes, outermost first; data are row-major. A size may be STRATA_NONE. Write STRATA_SHAPE(28, 28), or plain
- * {28, 28} in a layer's configuration: there a rank of 0 beside a first size that is not 0 is counted up to the first 0.
+ * Sizes of the axes, outermost first; data are row-major. A size may be STRATA_NONE. Write
+ * STRATA_SHAPE(28, 28), or plain {28, 28} in a layer's configuration: there a rank of 0 beside a
+ * first size that is not 0 is counted up to the first 0.
  */
 typedef struct strata_shape {
     int64_t dims[STRATA_MAX_RANK];
@@ -68,7 +69,10 @@ typedef struct strata_shape {
 
 /** The shape of a scalar, and no shape at all (None). */
 #define STRATA_SCALAR ((strata_shape){.rank = 0})
-#define STRATA_NO_SHAPE {.rank = -1}
+#define STRATA_NO_SHAPE                                                                            \
+    {                                                                                              \
+        .rank = -1                                                                                 \
+    }
 #endif
 
 #ifdef __cplusplus

@@ -11,13 +11,13 @@
 #include "base/activity.h"
 
 /* Owned by the rooms below, in the order in which they are taken down: last first. */
-struct strata__mesh;   /* mesh/mesh.h */
+struct strata__mesh;     /* mesh/mesh.h */
 struct strata__watchdog; /* mesh/watchdog.h */
 struct strata__signals;  /* training/signals.h */
 struct strata__deadline; /* training/deadline.h */
-struct strata__tape;   /* tensor/tape.h */
-struct strata__scope;  /* tensor/tensor.h */
-struct strata__onednn; /* ops/onednn.h */
+struct strata__tape;     /* tensor/tape.h */
+struct strata__scope;    /* tensor/tensor.h */
+struct strata__onednn;   /* ops/onednn.h */
 struct strata__name_count;
 
 #define STRATA__MESSAGE_SIZE 1024
@@ -34,8 +34,13 @@ typedef struct strata__memory {
     int64_t system_allocations; /* how often the system was asked */
 } strata__memory;
 
-/* Which library multiplies local matrices (STRATA_GEMM): the faster for the shape, or always the same. */
-typedef enum strata__gemm_library { STRATA__GEMM_AUTO, STRATA__GEMM_ONEDNN, STRATA__GEMM_OPENBLAS } strata__gemm_library;
+/* Which library multiplies local matrices (STRATA_GEMM): the faster for the shape, or always the
+ * same. */
+typedef enum strata__gemm_library {
+    STRATA__GEMM_AUTO,
+    STRATA__GEMM_ONEDNN,
+    STRATA__GEMM_OPENBLAS
+} strata__gemm_library;
 
 /* Of the operands of matrix products: Keras's dtype policies "float32" and "mixed_bfloat16". */
 typedef enum strata__precision { STRATA__FLOAT32, STRATA__MIXED_BFLOAT16 } strata__precision;
@@ -86,29 +91,30 @@ typedef struct strata__numerics {
 struct strata_context {
     strata_status status;               /* the first error is kept */
     char message[STRATA__MESSAGE_SIZE]; /* one line: object, value, remedy */
-    strata_status deferred_status;      /* an error of this rank alone, raised by the next agreement */
+    strata_status deferred_status; /* an error of this rank alone, raised by the next agreement */
     char deferred_message[STRATA__MESSAGE_SIZE];
-    int error_rank;                     /* rank that saw it; -1: not known to be one rank's own */
-    bool agreed;                        /* all ranks have the error: there is nothing left to agree on */
-    void (*no_way_back)(strata_context *); /* NULL, or what ends the job when memory is short; mesh/mesh.h */
+    int error_rank; /* rank that saw it; -1: not known to be one rank's own */
+    bool agreed;    /* all ranks have the error: there is nothing left to agree on */
+    void (*no_way_back)(
+        strata_context *); /* NULL, or what ends the job when memory is short; mesh/mesh.h */
     strata__memory memory;
     strata__settings settings;
     struct strata__name_count *names; /* automatic names: prefix -> next number */
-    char *profile_file; /* of the trace, on rank 0; owned by the session */
+    char *profile_file;               /* of the trace, on rank 0; owned by the session */
     int verbosity;                    /* 0 errors, 1 warnings, 2 information */
-    int rank;                         /* in the mesh, 0 before there is one; rank 0 writes the log */
-    uint64_t step;                    /* training steps done; part of every random key of a step */
-    int64_t products[STRATA__MATMUL_ENGINES]; /* over the mesh that each engine has formed */
+    int rank;      /* in the mesh, 0 before there is one; rank 0 writes the log */
+    uint64_t step; /* training steps done; part of every random key of a step */
+    int64_t products[STRATA__MATMUL_ENGINES];      /* over the mesh that each engine has formed */
     int64_t attentions[STRATA__ATTENTION_GATHERS]; /* over split features that have gathered this */
     strata__precision precision; /* of the layer call, or node of the tape, at work */
-    int nesting;                      /* depth of layer calls; 0: outside */
-    bool training;                    /* value of `training` of the enclosing call */
-    strata__activity activity;        /* what it is doing */
+    int nesting;                 /* depth of layer calls; 0: outside */
+    bool training;               /* value of `training` of the enclosing call */
+    strata__activity activity;   /* what it is doing */
     strata__numerics numerics;
     struct strata__mesh *mesh;
-    struct strata__watchdog *watchdog; /* NULL: none */
-    struct strata__signals *signals;   /* NULL: none are taken */
-    struct strata__deadline *deadline; /* NULL: none */
+    struct strata__watchdog *watchdog;       /* NULL: none */
+    struct strata__signals *signals;         /* NULL: none are taken */
+    struct strata__deadline *deadline;       /* NULL: none */
     struct strata__tape *tape;               /* the recording tape, or NULL */
     struct strata__scope *scope;             /* owner of tensors made now */
     strata_variable *variables;              /* all of them, newest first; state/variable.h */
@@ -121,7 +127,8 @@ struct strata_context {
     struct strata__function *functions;      /* registered for Lambda; layers/core/lambda.c */
     struct strata__list *custom_classes;     /* registered layer classes; layers/layer.h */
     struct strata__onednn *onednn;           /* engine and cached primitives; ops/onednn.h */
-    void (*onednn_free)(strata_context *); /* of the above; set with it, called by strata__context_free */
+    void (*onednn_free)(
+        strata_context *); /* of the above; set with it, called by strata__context_free */
 };
 
 /*
@@ -132,8 +139,9 @@ strata_status strata__fail(strata_context *ctx, strata_status status, const char
     __attribute__((format(printf, 3, 4)));
 
 /*
- * An error that one rank alone sees while others go on into collectives, such as an index out of range: it is kept aside, the
- * caller goes on with a harmless value, and strata__agree() at the end of the step raises it on all ranks.
+ * An error that one rank alone sees while others go on into collectives, such as an index out of
+ * range: it is kept aside, the caller goes on with a harmless value, and strata__agree() at the end
+ * of the step raises it on all ranks.
  */
 void strata__defer(strata_context *ctx, strata_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -106,9 +106,9 @@ static strata_status refuse(const strata__row *row, const json_t *json)
     strata_status status =
         row->field->one_number && json_is_array(json) ? STRATA_UNSUPPORTED : STRATA_INVALID;
     char *wanted = describe(row), *given = strata__json_words(row->ctx, json);
-    strata__fail(row->ctx, status, "%s: %s %smust be %s, got %s", row->owner,
-                 row->field->name, row->field->required ? "is required and " : "",
-                 wanted ? wanted : "another value", given ? given : "something else");
+    strata__fail(row->ctx, status, "%s: %s %smust be %s, got %s", row->owner, row->field->name,
+                 row->field->required ? "is required and " : "", wanted ? wanted : "another value",
+                 given ? given : "something else");
     strata__free(row->ctx, wanted);
     strata__free(row->ctx, given);
     return status;

@@ -69,9 +69,10 @@ static block *block_new(strata__memory *memory, int category)
 
 static void refuse(strata_context *ctx, size_t bytes)
 {
-    strata__fail(ctx, STRATA_NO_MEMORY,
-                 "cannot allocate %zu bytes (%lld are in use); use a smaller batch_size or more ranks",
-                 bytes, (long long)ctx->memory.live_bytes);
+    strata__fail(
+        ctx, STRATA_NO_MEMORY,
+        "cannot allocate %zu bytes (%lld are in use); use a smaller batch_size or more ranks",
+        bytes, (long long)ctx->memory.live_bytes);
     if (ctx->no_way_back)
         ctx->no_way_back(ctx);
 }

@@ -59,32 +59,36 @@ int64_t strata_dataset_size(const strata_dataset *dataset)
     return dataset ? dataset->size : 0;
 }
 
-strata_status strata__column_set(strata_dataset *dataset, strata__column *column, const char *name, strata_dtype dtype,
-                                 const strata_shape *shape, const void *data)
+strata_status strata__column_set(strata_dataset *dataset, strata__column *column, const char *name,
+                                 strata_dtype dtype, const strata_shape *shape, const void *data)
 {
     strata_context *ctx = dataset->ctx;
     int64_t samples = shape->rank > 0 ? shape->dims[0] : 0;
     if (samples < (dataset->firsts ? 0 : 1))
-        return strata__fail(ctx, STRATA_INVALID, "dataset: %s has no samples", name ? name : "an array");
+        return strata__fail(ctx, STRATA_INVALID, "dataset: %s has no samples",
+                            name ? name : "an array");
     if (dataset->size >= 0 && dataset->size != samples)
         return strata__fail(ctx, STRATA_INVALID,
-                            "Data cardinality is ambiguous. Make sure all arrays contain the same number of samples. '%s' "
+                            "Data cardinality is ambiguous. Make sure all arrays contain the same "
+                            "number of samples. '%s' "
                             "has %lld, the arrays before it %lld",
                             name ? name : "an array", (long long)samples, (long long)dataset->size);
     dataset->size = samples;
     *column = (strata__column){.dtype = dtype, .data = data, .sample.rank = shape->rank - 1};
     for (int i = 1; i < shape->rank; i++)
         column->sample.dims[i - 1] = shape->dims[i];
-    column->sample_bytes = (size_t)strata__product(shape, 1, shape->rank) * strata_dtype_size(dtype);
+    column->sample_bytes =
+        (size_t)strata__product(shape, 1, shape->rank) * strata_dtype_size(dtype);
     column->name = strata__strdup(ctx, name);
     return ctx->status;
 }
 
-static strata_status take_arrays(strata_dataset *dataset, const strata_array *arrays, int *count, strata__column *columns)
+static strata_status take_arrays(strata_dataset *dataset, const strata_array *arrays, int *count,
+                                 strata__column *columns)
 {
     for (int i = 0; i < STRATA_MAX_COLUMNS && arrays[i].data; i++) {
-        STRATA_TRY(strata__column_set(dataset, &columns[i], arrays[i].name, arrays[i].dtype, &arrays[i].shape,
-                                      arrays[i].data));
+        STRATA_TRY(strata__column_set(dataset, &columns[i], arrays[i].name, arrays[i].dtype,
+                                      &arrays[i].shape, arrays[i].data));
         ++*count;
     }
     return STRATA_OK;
@@ -103,15 +107,16 @@ strata_dataset *strata_array_dataset_from(strata_context *ctx, const strata_arra
     }
     if (take_arrays(dataset, options->x, &dataset->x_count, dataset->x) != STRATA_OK ||
         take_arrays(dataset, options->y, &dataset->y_count, dataset->y) != STRATA_OK ||
-        take_arrays(dataset, options->sample_weight, &dataset->weight_count, dataset->weights) != STRATA_OK)
+        take_arrays(dataset, options->sample_weight, &dataset->weight_count, dataset->weights) !=
+            STRATA_OK)
         return NULL;
     return dataset;
 }
 
 /* --- slices --- */
 
-static strata_status slice_columns(strata_dataset *slice, int64_t first, int count, const strata__column *from,
-                                   strata__column *to, int *taken)
+static strata_status slice_columns(strata_dataset *slice, int64_t first, int count,
+                                   const strata__column *from, strata__column *to, int *taken)
 {
     for (int i = 0; i < count; i++) {
         to[i] = from[i];
@@ -128,8 +133,8 @@ strata_dataset *strata_dataset_slice(strata_dataset *dataset, int64_t first, int
         return NULL;
     strata_context *ctx = dataset->ctx;
     if (first < 0 || count < 1 || count > dataset->size - first) {
-        strata__fail(ctx, STRATA_INVALID, "slice of %lld samples from %lld of a dataset of %lld", (long long)count,
-                     (long long)first, (long long)dataset->size);
+        strata__fail(ctx, STRATA_INVALID, "slice of %lld samples from %lld of a dataset of %lld",
+                     (long long)count, (long long)first, (long long)dataset->size);
         return NULL;
     }
     strata_dataset *slice = strata__dataset_new(ctx);
@@ -140,6 +145,7 @@ strata_dataset *strata_dataset_slice(strata_dataset *dataset, int64_t first, int
         return NULL;
     slice_columns(slice, first, dataset->x_count, dataset->x, slice->x, &slice->x_count);
     slice_columns(slice, first, dataset->y_count, dataset->y, slice->y, &slice->y_count);
-    slice_columns(slice, first, dataset->weight_count, dataset->weights, slice->weights, &slice->weight_count);
+    slice_columns(slice, first, dataset->weight_count, dataset->weights, slice->weights,
+                  &slice->weight_count);
     return ctx->status == STRATA_OK ? slice : NULL;
 }

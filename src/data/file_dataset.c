@@ -42,7 +42,8 @@ static strata_status read_rows(strata_dataset *dataset, strata__array *array, co
     return strata__agree(ctx);
 }
 
-/* A mapped file needs no copy; that it can be mapped is agreed, since the other way is collective. */
+/* A mapped file needs no copy; that it can be mapped is agreed, since the other way is collective.
+ */
 static bool map_everywhere(strata_context *ctx, strata__array *array, const char **data)
 {
     *data = strata__array_map(array);
@@ -61,9 +62,11 @@ static strata_status check_alike(strata_context *ctx, const strata__array *array
     char ours[STRATA__SHAPE_TEXT], theirs[STRATA__SHAPE_TEXT];
     strata__broadcast(ctx, STRATA__WORLD, 0, &first, sizeof first);
     if (array->dtype != first.dtype || !strata__shape_equal(&array->shape, &first.shape))
-        strata__fail(ctx, STRATA_BAD_DATA, "'%s' is %s%s here and %s%s on rank 0; every node needs the same file", array->path,
-                     strata_dtype_name(array->dtype), strata__shape_text(&array->shape, ours),
-                     strata_dtype_name(first.dtype), strata__shape_text(&first.shape, theirs));
+        strata__fail(ctx, STRATA_BAD_DATA,
+                     "'%s' is %s%s here and %s%s on rank 0; every node needs the same file",
+                     array->path, strata_dtype_name(array->dtype),
+                     strata__shape_text(&array->shape, ours), strata_dtype_name(first.dtype),
+                     strata__shape_text(&first.shape, theirs));
     return strata__agree(ctx);
 }
 
@@ -88,17 +91,20 @@ static strata_status read_column(strata_dataset *dataset, const char *text, stra
         return ctx->status;
     if (map_everywhere(ctx, array, &data)) {
         dataset->arrays[dataset->array_count++] = array;
-        STRATA_TRY(strata__column_set(dataset, column, name[0] ? name : NULL, array->dtype, &array->shape, data));
+        STRATA_TRY(strata__column_set(dataset, column, name[0] ? name : NULL, array->dtype,
+                                      &array->shape, data));
         return STRATA_OK;
     }
     strata_status status = read_rows(dataset, array, &data);
     if (status == STRATA_OK)
-        status = strata__column_set(dataset, column, name[0] ? name : NULL, array->dtype, &array->shape, data);
+        status = strata__column_set(dataset, column, name[0] ? name : NULL, array->dtype,
+                                    &array->shape, data);
     strata__array_close(ctx, array);
     return status;
 }
 
-static strata_status read_columns(strata_dataset *dataset, const char *const *texts, int *count, strata__column *columns)
+static strata_status read_columns(strata_dataset *dataset, const char *const *texts, int *count,
+                                  strata__column *columns)
 {
     for (int i = 0; i < STRATA_MAX_COLUMNS && texts[i]; i++) {
         STRATA_TRY(read_column(dataset, texts[i], &columns[i]));

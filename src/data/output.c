@@ -28,7 +28,8 @@ strata_status strata_npy_write(strata_context *ctx, const char *path, strata_dty
 strata_status strata_output_check(strata_context *ctx, const char *path)
 {
     strata__new_file file = {.fd = -1};
-    if (ctx->mesh->rank == 0 && ctx->status == STRATA_OK && strata__file_create(ctx, path, &file) == STRATA_OK)
+    if (ctx->mesh->rank == 0 && ctx->status == STRATA_OK &&
+        strata__file_create(ctx, path, &file) == STRATA_OK)
         strata__file_discard(ctx, &file);
     return strata__agree(ctx);
 }

@@ -44,7 +44,8 @@ typedef struct strata__graph_call {
     /* While a model is put together: */
     int visit, depth, turn, first_slot;
 } strata__graph_call;
-void strata__graph_call_free(strata_context *ctx, strata__graph_call *call); /* half made ones too */
+void strata__graph_call_free(strata_context *ctx,
+                             strata__graph_call *call); /* half made ones too */
 
 typedef struct strata__sublayer {
     char *attribute;

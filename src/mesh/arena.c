@@ -29,7 +29,8 @@ static strata__arena_board *own_board(strata__arena_parts *parts)
 void strata__arena_begin(strata__arena *arena)
 {
     strata__arena_parts *parts = arena->parts;
-    strata__collective_check(arena->ctx, STRATA__GRADIENTS, arena->axis, arena->count, STRATA_FLOAT32);
+    strata__collective_check(arena->ctx, STRATA__GRADIENTS, arena->axis, arena->count,
+                             STRATA_FLOAT32);
     const char *outer = strata__collective_begin(arena->ctx, STRATA__GRADIENTS, arena->axis);
     for (int member = 0; member < parts->node_size; member++)
         strata__flag_wait(&parts->boards[member]->summed, parts->step);
@@ -193,7 +194,8 @@ static void complete(strata__arena *arena, strata__update *update, void *user)
 
 void strata__arena_reduce(strata__arena *arena)
 {
-    strata__collective_check(arena->ctx, STRATA__GRADIENT_SUMS, arena->axis, arena->count, STRATA_FLOAT32);
+    strata__collective_check(arena->ctx, STRATA__GRADIENT_SUMS, arena->axis, arena->count,
+                             STRATA_FLOAT32);
     const char *outer = strata__collective_begin(arena->ctx, STRATA__GRADIENTS, arena->axis);
     complete(arena, NULL, NULL);
     strata__collective_end(arena->ctx, outer);
@@ -202,7 +204,8 @@ void strata__arena_reduce(strata__arena *arena)
 void strata__arena_finish(strata__arena *arena, strata__update *update, void *user)
 {
     strata__arena_parts *parts = arena->parts;
-    strata__collective_check(arena->ctx, STRATA__UPDATES, arena->axis, arena->count, STRATA_FLOAT32);
+    strata__collective_check(arena->ctx, STRATA__UPDATES, arena->axis, arena->count,
+                             STRATA_FLOAT32);
     const char *outer = strata__collective_begin(arena->ctx, STRATA__GRADIENTS, arena->axis);
     complete(arena, update, user);
     for (int bucket = 0; parts->routes && bucket < arena->bucket_count; bucket++)

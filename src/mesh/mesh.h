@@ -56,7 +56,7 @@ typedef struct strata__mesh {
                          are */
     bool share;       /* whether memory may be shared at all (STRATA_SHARED=0 forbids it) */
     int machine_size; /* ranks of the mesh on this machine, whatever node_limit says */
-    struct strata__checked *checked; /* NULL: collectives are not checked; mesh/checked.h */
+    struct strata__checked *checked;       /* NULL: collectives are not checked; mesh/checked.h */
     strata__traffic traffic[STRATA__AXES]; /* so far, by the axis that the caller named */
 } strata__mesh;
 
@@ -66,8 +66,8 @@ typedef struct strata__mesh {
  * the rank count is STRATA_INVALID with both numbers. Rank 0's text and environment hold for all
  * ranks. Collective on comm; the same result on all ranks.
  *
- * STRATA_CHECK=1 has collectives compared before they begin (mesh/checked.h); STRATA_CHECK_SECONDS is
- * how long a rank may be late for one.
+ * STRATA_CHECK=1 has collectives compared before they begin (mesh/checked.h); STRATA_CHECK_SECONDS
+ * is how long a rank may be late for one.
  *
  * STRATA_NODE_RANKS=n cuts each machine into nodes of n ranks, so that one machine stands for
  * several; STRATA_SHARED=0 gives each rank private copies of what a node would share. Both are for

@@ -7,9 +7,9 @@
 
 typedef struct strata__mesh_settings {
     int data, rows, cols;
-    int node_limit; /* STRATA_NODE_RANKS: a whole number from 1; 0 when not set */
-    int share;      /* STRATA_SHARED: 0 or 1, by default 1 */
-    int check;      /* STRATA_CHECK: 0 or 1, by default 0 */
+    int node_limit;    /* STRATA_NODE_RANKS: a whole number from 1; 0 when not set */
+    int share;         /* STRATA_SHARED: 0 or 1, by default 1 */
+    int check;         /* STRATA_CHECK: 0 or 1, by default 0 */
     int check_seconds; /* STRATA_CHECK_SECONDS: a whole number from 1, by default 60 */
 } strata__mesh_settings;
 

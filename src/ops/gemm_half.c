@@ -100,7 +100,9 @@ static void multiply_in_tiles(strata_context *ctx, const strata__gemm_call *g)
 
 void strata__gemm_bfloat16(strata_context *ctx, const strata__gemm_call *g)
 {
-    bool tiles = ctx->settings.gemm == STRATA__GEMM_AUTO ? has_tiles() : ctx->settings.gemm == STRATA__GEMM_ONEDNN;
+    bool tiles = ctx->settings.gemm == STRATA__GEMM_AUTO
+                     ? has_tiles()
+                     : ctx->settings.gemm == STRATA__GEMM_ONEDNN;
     if (tiles)
         multiply_in_tiles(ctx, g);
     else

@@ -23,11 +23,11 @@ typedef struct strata__grid_matrix {
  * C = op(A)·op(B) + beta·C, beta 0 or 1: the three products of a dense layer, Y = X·W, dX = dY·Wᵀ
  * and dW = Xᵀ·dY. Any size may be 0, any rank may be left without rows or columns.
  *
- * Engines (ctx->settings.matmul, STRATA_MATMUL=auto|summa|pblas): `summa` is ours, for matrices with one
- * block a rank: pieces travel while others are multiplied, as in SUMMA (van de Geijn and Watts
- * 1997) with panels as wide as a piece. `pblas` is p?gemm, for every block-cyclic layout. `auto` is
- * summa where the blocks allow it: it was faster for every shape that was measured. Collective on
- * the model grid; in a step, so failures abort.
+ * Engines (ctx->settings.matmul, STRATA_MATMUL=auto|summa|pblas): `summa` is ours, for matrices
+ * with one block a rank: pieces travel while others are multiplied, as in SUMMA (van de Geijn and
+ * Watts 1997) with panels as wide as a piece. `pblas` is p?gemm, for every block-cyclic layout.
+ * `auto` is summa where the blocks allow it: it was faster for every shape that was measured.
+ * Collective on the model grid; in a step, so failures abort.
  */
 void strata__matmul(strata_context *ctx, strata__product_form form, strata__grid_matrix a,
                     strata__grid_matrix b, float beta, strata__grid_matrix c);

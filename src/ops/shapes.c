@@ -79,9 +79,7 @@ strata_tensor *strata__insert_axes(strata_tensor *x, int at, int count)
         return x;
     strata_shape shape = {.rank = x->shape.rank + count};
     for (int i = 0; i < shape.rank; i++)
-        shape.dims[i] = i < at           ? x->shape.dims[i]
-                        : i < at + count ? 1
-                                         : x->shape.dims[i - count];
+        shape.dims[i] = i < at ? x->shape.dims[i] : i < at + count ? 1 : x->shape.dims[i - count];
     return view(x, &shape);
 }
 

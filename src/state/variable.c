@@ -324,7 +324,8 @@ static strata_status complete(strata_variable *variable, const strata__variable_
     strata_context *ctx = variable->ctx;
     if (measure(variable) == STRATA_OK)
         make_value(variable, spec->columns > 0);
-    return strata__variable_initialize(variable, spec->initializer, ctx->settings.seed + spec->seed);
+    return strata__variable_initialize(variable, spec->initializer,
+                                       ctx->settings.seed + spec->seed);
 }
 
 strata_variable *strata__variable_new(strata_context *ctx, const strata__variable_spec *spec)

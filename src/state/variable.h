@@ -116,13 +116,15 @@ strata_status strata__pack_new(strata_context *ctx, int count, strata_variable *
                                strata__pack **pack);
 void strata__pack_free(strata_context *ctx, strata__pack *pack); /* Values move back. Collective. */
 
-/* Elements that the variable takes of an arena, with those up to where the next one begins. Local. */
+/* Elements that the variable takes of an arena, with those up to where the next one begins. Local.
+ */
 int64_t strata__pack_room(const strata_variable *variable);
 
 /* Step: begin clears the sinks; complete is the tape's hook (user is the pack); close marks what
  * the pass did not reach (zero gradient). */
 void strata__pack_begin(strata__pack *pack);
-/* Clears the sinks alone, for a backward pass that is no step: nothing is summed over ranks. Local. */
+/* Clears the sinks alone, for a backward pass that is no step: nothing is summed over ranks. Local.
+ */
 void strata__pack_clear(strata__pack *pack);
 void strata__pack_complete(void *pack, strata_variable *variable);
 void strata__pack_close(strata__pack *pack);

@@ -100,7 +100,8 @@ void strata__look(const strata_tensor *tensor, const void *data, const strata_sh
                   const char *layer, const char *format, ...)
 {
     strata_context *ctx = tensor->ctx;
-    if (!ctx->settings.check_numerics || !data || ctx->numerics.found || ctx->deferred_status != STRATA_OK)
+    if (!ctx->settings.check_numerics || !data || ctx->numerics.found ||
+        ctx->deferred_status != STRATA_OK)
         return;
     ctx->numerics.looks++;
     int64_t at = strata__find_not_finite(tensor, data);

@@ -10,10 +10,10 @@
 int64_t strata__find_not_finite(const strata_tensor *tensor, const void *data);
 
 /*
- * While ctx->settings.check_numerics: looks at `data`, which lies as the tensor does and stands for the
- * global `shape` with as many elements, and defers STRATA_NOT_FINITE with the step, the rank, the
- * layer (NULL: none), what the format says, the value and its global index. Only the first finding
- * of a step counts. All ranks must look at the same things in the same order. Local.
+ * While ctx->settings.check_numerics: looks at `data`, which lies as the tensor does and stands for
+ * the global `shape` with as many elements, and defers STRATA_NOT_FINITE with the step, the rank,
+ * the layer (NULL: none), what the format says, the value and its global index. Only the first
+ * finding of a step counts. All ranks must look at the same things in the same order. Local.
  */
 void strata__look(const strata_tensor *tensor, const void *data, const strata_shape *shape,
                   const char *layer, const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -37,7 +37,8 @@ static strata_status check_names(const side *s)
         if (!found)
             return strata__fail(s->ctx, STRATA_INVALID,
                                 "model '%s' has no %s named '%s'; the first is '%s'", s->model,
-                                s->kind[0] == 'x' ? "input" : "output", s->columns[i].name, slot_name(s, 0));
+                                s->kind[0] == 'x' ? "input" : "output", s->columns[i].name,
+                                slot_name(s, 0));
     }
     return STRATA_OK;
 }
@@ -47,20 +48,23 @@ static strata_status match(const side *s, bool required, int map[STRATA_MAX_COLU
 {
     STRATA_TRY(check_names(s));
     if (s->slot_count > STRATA_MAX_COLUMNS)
-        return strata__fail(s->ctx, STRATA_UNSUPPORTED, "model '%s' has %d %s columns; at most %d are supported", s->model,
+        return strata__fail(s->ctx, STRATA_UNSUPPORTED,
+                            "model '%s' has %d %s columns; at most %d are supported", s->model,
                             s->slot_count, s->kind, STRATA_MAX_COLUMNS);
     for (int slot = 0; slot < s->slot_count; slot++) {
         int column = column_named(s, slot_name(s, slot));
         if (column < 0 && slot < s->column_count && !s->columns[slot].name)
             column = slot;
         if (column < 0 && required)
-            return strata__fail(s->ctx, STRATA_INVALID, "model '%s' needs %s for '%s', and the dataset has %d %s", s->model,
+            return strata__fail(s->ctx, STRATA_INVALID,
+                                "model '%s' needs %s for '%s', and the dataset has %d %s", s->model,
                                 s->kind, slot_name(s, slot), s->column_count,
                                 s->column_count == 1 ? "column" : "columns");
         map[slot] = column;
     }
     if (required && s->column_count > s->slot_count)
-        return strata__fail(s->ctx, STRATA_INVALID, "the dataset has %d %s columns, model '%s' takes %d", s->column_count,
+        return strata__fail(s->ctx, STRATA_INVALID,
+                            "the dataset has %d %s columns, model '%s' takes %d", s->column_count,
                             s->kind, s->model, s->slot_count);
     return STRATA_OK;
 }
@@ -82,12 +86,14 @@ static strata_status check_input(const strata_model *model, int slot, const stra
         return STRATA_OK;
     char expected[STRATA__SHAPE_TEXT], found[STRATA__SHAPE_TEXT];
     return strata__fail(model->ctx, STRATA_INVALID,
-                        "Input %d of model '%s' ('%s') is incompatible with the data: expected shape=%s, found shape=%s",
+                        "Input %d of model '%s' ('%s') is incompatible with the data: expected "
+                        "shape=%s, found shape=%s",
                         slot, model->layer->name, strata_tensor_layer(model->inputs[slot])->name,
                         strata__shape_text(wanted, expected), strata__shape_text(&given, found));
 }
 
-strata_status strata__bind(strata_model *model, const strata_dataset *data, bool targets, strata__binding *binding)
+strata_status strata__bind(strata_model *model, const strata_dataset *data, bool targets,
+                           strata__binding *binding)
 {
     strata_context *ctx = model->ctx;
     const char *name = model->layer->name;
@@ -101,7 +107,8 @@ strata_status strata__bind(strata_model *model, const strata_dataset *data, bool
         return STRATA_OK;
     side y = {ctx, "y", name, data->y_count, data->y, model->output_count, model->outputs};
     STRATA_TRY(match(&y, data->y_count > 0, binding->y));
-    side weights = {ctx, "sample_weight", name, data->weight_count, data->weights, model->output_count, model->outputs};
+    side weights = {ctx,           "sample_weight",     name,          data->weight_count,
+                    data->weights, model->output_count, model->outputs};
     STRATA_TRY(match(&weights, false, binding->weights));
     if (data->weight_count == 1 && !data->weights[0].name) {
         for (int i = 0; i < model->output_count; i++)

@@ -24,9 +24,9 @@ typedef struct strata__callback_methods {
     strata_status (*make)(strata_callback *callback);
     /* Frees what the state owns beside the configuration; optional. */
     void (*free)(strata_callback *callback);
-    /* Of a class that saves whole runs. `due` is asked after each step whether to save now: rank 0's
-     * answer holds. Errors of `save_run` are equal on all ranks; while trainer->stopping it must
-     * save or fail. Collective on the mesh; `due` and `place`, for messages, are local. */
+    /* Of a class that saves whole runs. `due` is asked after each step whether to save now: rank
+     * 0's answer holds. Errors of `save_run` are equal on all ranks; while trainer->stopping it
+     * must save or fail. Collective on the mesh; `due` and `place`, for messages, are local. */
     bool (*due)(strata_callback *callback);
     strata_status (*save_run)(strata_callback *callback, strata_model *model);
     const char *(*place)(const strata_callback *callback);

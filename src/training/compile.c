@@ -53,7 +53,8 @@ static json_t *weights_option(const strata_compile_options *options, int outputs
     return list;
 }
 
-static json_t *metrics_option(const char *const *flat, const char *const (*by_output)[STRATA_MAX_METRICS], int outputs)
+static json_t *metrics_option(const char *const *flat,
+                              const char *const (*by_output)[STRATA_MAX_METRICS], int outputs)
 {
     if (flat[0])
         return texts(flat, STRATA_MAX_METRICS);
@@ -71,17 +72,19 @@ static json_t *metrics_option(const char *const *flat, const char *const (*by_ou
 
 static json_t *options_json(const strata_compile_options *options, int outputs)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "optimizer", text_or_null(options->optimizer), "loss",
-                     loss_option(options, outputs), "loss_weights", weights_option(options, outputs), "metrics",
-                     metrics_option(options->metrics, options->output_metrics, outputs), "weighted_metrics",
-                     metrics_option(options->weighted_metrics, options->output_weighted_metrics, outputs));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o}", "optimizer", text_or_null(options->optimizer), "loss",
+        loss_option(options, outputs), "loss_weights", weights_option(options, outputs), "metrics",
+        metrics_option(options->metrics, options->output_metrics, outputs), "weighted_metrics",
+        metrics_option(options->weighted_metrics, options->output_weighted_metrics, outputs));
 }
 
 /* What the options leave open stays as the model was compiled. */
 static void keep_compiled(json_t *config, const json_t *compiled)
 {
-    static const char *const keys[] = {"loss",        "loss_weights",        "metrics",    "weighted_metrics",
-                                       "run_eagerly", "steps_per_execution", "jit_compile"};
+    static const char *const keys[] = {
+        "loss",        "loss_weights",        "metrics",    "weighted_metrics",
+        "run_eagerly", "steps_per_execution", "jit_compile"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *given = json_object_get(config, keys[i]);
         if (!given || json_is_null(given))
@@ -91,7 +94,8 @@ static void keep_compiled(json_t *config, const json_t *compiled)
 
 /* --- from JSON --- */
 
-/* Text for a parser: a string, the name of a function object, or the object itself. Owned by the caller. */
+/* Text for a parser: a string, the name of a function object, or the object itself. Owned by the
+ * caller. */
 static char *text_of(strata_context *ctx, const json_t *item)
 {
     if (json_is_string(item))
@@ -103,7 +107,8 @@ static char *text_of(strata_context *ctx, const json_t *item)
     return strata__json_dump(ctx, item, 0);
 }
 
-/* Entry of an output: lists go by position, dictionaries by the output's name, anything else stands for all outputs. */
+/* Entry of an output: lists go by position, dictionaries by the output's name, anything else stands
+ * for all outputs. */
 static const json_t *entry_of(const json_t *value, int index, const char *name)
 {
     if (json_is_array(value))
@@ -113,7 +118,8 @@ static const json_t *entry_of(const json_t *value, int index, const char *name)
     return value;
 }
 
-static strata_status read_loss(strata__trainer *trainer, int index, const json_t *losses, const json_t *weights)
+static strata_status read_loss(strata__trainer *trainer, int index, const json_t *losses,
+                               const json_t *weights)
 {
     strata_context *ctx = trainer->model->ctx;
     strata__target *target = &trainer->targets[index];
@@ -128,21 +134,24 @@ static strata_status read_loss(strata__trainer *trainer, int index, const json_t
     return status == STRATA_OK ? strata__loss_check_reduced(target->loss, target->name) : status;
 }
 
-static strata_status read_metric(strata__trainer *trainer, const json_t *item, int *count, strata__metric **metrics)
+static strata_status read_metric(strata__trainer *trainer, const json_t *item, int *count,
+                                 strata__metric **metrics)
 {
     strata_context *ctx = trainer->model->ctx;
     if (*count == STRATA_MAX_METRICS)
-        return strata__fail(ctx, STRATA_UNSUPPORTED, "more than %d metrics of one output", STRATA_MAX_METRICS);
+        return strata__fail(ctx, STRATA_UNSUPPORTED, "more than %d metrics of one output",
+                            STRATA_MAX_METRICS);
     char *text = text_of(ctx, item);
-    strata_status status = text ? strata__metric_new(ctx, text, &metrics[*count]) : STRATA_NO_MEMORY;
+    strata_status status =
+        text ? strata__metric_new(ctx, text, &metrics[*count]) : STRATA_NO_MEMORY;
     strata__free(ctx, text);
     *count += status == STRATA_OK;
     return status;
 }
 
 /* A flat list belongs to the only output, or gives one metric to each of several. */
-static strata_status read_metrics(strata__trainer *trainer, int index, const json_t *value, int *count,
-                                  strata__metric **metrics)
+static strata_status read_metrics(strata__trainer *trainer, int index, const json_t *value,
+                                  int *count, strata__metric **metrics)
 {
     const strata__target *target = &trainer->targets[index];
     const json_t *list = value;
@@ -157,8 +166,7 @@ static strata_status read_metrics(strata__trainer *trainer, int index, const jso
         return read_metric(trainer, list, count, metrics);
     size_t i;
     json_t *item;
-    json_array_foreach(list, i, item)
-        STRATA_TRY(read_metric(trainer, item, count, metrics));
+    json_array_foreach(list, i, item) STRATA_TRY(read_metric(trainer, item, count, metrics));
     return STRATA_OK;
 }
 
@@ -173,9 +181,10 @@ static bool name_taken(const strata__trainer *trainer, const char *name)
     return false;
 }
 
-/* "acc", with several outputs "head_acc"; a clash gets "_1", "_2", …, a clashing weighted metric "weighted_" first. */
-static strata_status log_metric(strata__trainer *trainer, const strata__target *target, strata__metric *metric,
-                                bool weighted)
+/* "acc", with several outputs "head_acc"; a clash gets "_1", "_2", …, a clashing weighted metric
+ * "weighted_" first. */
+static strata_status log_metric(strata__trainer *trainer, const strata__target *target,
+                                strata__metric *metric, bool weighted)
 {
     strata_context *ctx = trainer->model->ctx;
     bool prefixed = target && trainer->target_count > 1;
@@ -246,7 +255,8 @@ static bool is_dictionary(const json_t *given)
     return json_is_object(given) && !json_object_get(given, "class_name");
 }
 
-/* What was given for the outputs by name is written by name: Keras does not take lists for dictionaries of outputs. */
+/* What was given for the outputs by name is written by name: Keras does not take lists for
+ * dictionaries of outputs. */
 static void put_entry(json_t *entries, const strata__target *target, json_t *entry)
 {
     if (json_is_object(entries))
@@ -278,14 +288,15 @@ static json_t *metrics_json(const strata__trainer *trainer, const json_t *given,
         int count = weighted ? target->weighted_count : target->metric_count;
         json_t *list = json_array();
         for (int m = 0; m < count; m++)
-            json_array_append_new(list, strata__metric_to_json(weighted ? target->weighted[m] : target->metrics[m]));
+            json_array_append_new(
+                list, strata__metric_to_json(weighted ? target->weighted[m] : target->metrics[m]));
         put_entry(outputs, target, list);
         any |= count > 0;
     }
     bool alone = trainer->target_count == 1 && json_is_array(outputs);
-    json_t *result = !any ? json_null()
+    json_t *result = !any    ? json_null()
                      : alone ? json_incref(json_array_get(outputs, 0))
-                                                  : json_incref(outputs);
+                             : json_incref(outputs);
     json_decref(outputs);
     return result;
 }
@@ -302,12 +313,13 @@ static json_t *kept_or(const json_t *given, const char *key, json_t *otherwise)
 
 static json_t *config_json(const strata__trainer *trainer, const json_t *given)
 {
-    const json_t *losses = json_object_get(given, "loss"), *metrics = json_object_get(given, "metrics");
+    const json_t *losses = json_object_get(given, "loss"),
+                 *metrics = json_object_get(given, "metrics");
     const json_t *weighted = json_object_get(given, "weighted_metrics");
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "optimizer",
                      strata__optimizer_to_json(trainer->optimizer), "loss",
-                     losses_of(trainer) ? losses_json(trainer, losses) : json_null(), "loss_weights",
-                     kept_or(given, "loss_weights", json_null()), "metrics",
+                     losses_of(trainer) ? losses_json(trainer, losses) : json_null(),
+                     "loss_weights", kept_or(given, "loss_weights", json_null()), "metrics",
                      metrics_json(trainer, metrics, false), "weighted_metrics",
                      metrics_json(trainer, weighted, true), "run_eagerly",
                      kept_or(given, "run_eagerly", json_false()), "steps_per_execution",
@@ -352,8 +364,10 @@ static strata_status read_optimizer(strata__trainer *trainer, const json_t *conf
 {
     strata_context *ctx = trainer->model->ctx;
     const json_t *optimizer = json_object_get(config, "optimizer");
-    char *text = optimizer && !json_is_null(optimizer) ? text_of(ctx, optimizer) : strata__strdup(ctx, "rmsprop");
-    strata_status status = text ? strata__optimizer_new(ctx, text, &trainer->optimizer) : STRATA_NO_MEMORY;
+    char *text = optimizer && !json_is_null(optimizer) ? text_of(ctx, optimizer)
+                                                       : strata__strdup(ctx, "rmsprop");
+    strata_status status =
+        text ? strata__optimizer_new(ctx, text, &trainer->optimizer) : STRATA_NO_MEMORY;
     strata__free(ctx, text);
     return status;
 }
@@ -362,7 +376,8 @@ static strata_status read_optimizer(strata__trainer *trainer, const json_t *conf
 static strata_status fill(strata__trainer *trainer, const json_t *config)
 {
     strata_model *model = trainer->model;
-    trainer->targets = strata__calloc(model->ctx, (size_t)model->output_count, sizeof *trainer->targets);
+    trainer->targets =
+        strata__calloc(model->ctx, (size_t)model->output_count, sizeof *trainer->targets);
     if (!trainer->targets)
         return STRATA_NO_MEMORY;
     trainer->target_count = model->output_count;
@@ -372,10 +387,12 @@ static strata_status fill(strata__trainer *trainer, const json_t *config)
         strata__target *target = &trainer->targets[i];
         target->name = model->output_keys ? model->output_keys[i]
                                           : strata_tensor_layer(model->outputs[i])->name;
-        STRATA_TRY(read_loss(trainer, i, json_object_get(config, "loss"), json_object_get(config, "loss_weights")));
-        STRATA_TRY(read_metrics(trainer, i, json_object_get(config, "metrics"), &target->metric_count, target->metrics));
-        STRATA_TRY(read_metrics(trainer, i, json_object_get(config, "weighted_metrics"), &target->weighted_count,
-                                target->weighted));
+        STRATA_TRY(read_loss(trainer, i, json_object_get(config, "loss"),
+                             json_object_get(config, "loss_weights")));
+        STRATA_TRY(read_metrics(trainer, i, json_object_get(config, "metrics"),
+                                &target->metric_count, target->metrics));
+        STRATA_TRY(read_metrics(trainer, i, json_object_get(config, "weighted_metrics"),
+                                &target->weighted_count, target->weighted));
     }
     STRATA_TRY(arrange_logs(trainer));
     trainer->config = config_json(trainer, config);
@@ -420,8 +437,9 @@ strata_status strata_compile_from(strata_model *model, const strata_compile_opti
     json_t *config = options_json(options, model->output_count);
     if (options->keep && model->trainer)
         keep_compiled(config, model->trainer->config);
-    strata_status status =
-        config ? compile_again(model, config, options->keep && !options->optimizer) : STRATA_NO_MEMORY;
+    strata_status status = config
+                               ? compile_again(model, config, options->keep && !options->optimizer)
+                               : STRATA_NO_MEMORY;
     json_decref(config);
     return status;
 }
@@ -436,7 +454,8 @@ strata__trainer *strata__trainer_of(strata_model *model, const char *what)
     if (!model || model->ctx->status != STRATA_OK)
         return NULL;
     if (!model->trainer)
-        strata__fail(model->ctx, STRATA_INVALID, "You must call `compile()` before calling `%s()` (model '%s').", what,
+        strata__fail(model->ctx, STRATA_INVALID,
+                     "You must call `compile()` before calling `%s()` (model '%s').", what,
                      model->layer->name);
     return model->trainer;
 }
@@ -449,7 +468,8 @@ strata_status strata__trainer_ready(strata__trainer *trainer)
         return STRATA_OK;
     int count = strata_layer_trainable_weights(trainer->model->layer, NULL, 0);
     if (count == 0)
-        return strata__fail(ctx, STRATA_INVALID, "model '%s' has no trainable weights", trainer->model->layer->name);
+        return strata__fail(ctx, STRATA_INVALID, "model '%s' has no trainable weights",
+                            trainer->model->layer->name);
     strata_variable **weights = strata__alloc(ctx, (size_t)count * sizeof *weights);
     if (weights)
         strata_layer_trainable_weights(trainer->model->layer, weights, count);
@@ -500,10 +520,11 @@ static int variable_count(strata_model *model)
                : 0;
 }
 
-static strata_status variable_describe(strata_model *model, int index, const char **path, strata_dtype *dtype,
-                                       strata_shape *shape)
+static strata_status variable_describe(strata_model *model, int index, const char **path,
+                                       strata_dtype *dtype, strata_shape *shape)
 {
-    strata__optimizer_variable variable = strata__optimizer_variable_at(model->trainer->optimizer, index);
+    strata__optimizer_variable variable =
+        strata__optimizer_variable_at(model->trainer->optimizer, index);
     *path = variable.path;
     *dtype = variable.dtype;
     *shape = variable.shape;

@@ -16,7 +16,8 @@ static bool saves_runs(const strata_callback *callback)
     return methods && methods->save_run;
 }
 
-void strata__hooks_take(strata__hooks *hooks, strata_model *model, strata_callback *const *callbacks)
+void strata__hooks_take(strata__hooks *hooks, strata_model *model,
+                        strata_callback *const *callbacks)
 {
     *hooks = (strata__hooks){.model = model, .saver = -1};
     for (int last = 0; last <= 1; last++) {
@@ -108,16 +109,17 @@ void strata__hooks_batch_begin(strata__hooks *hooks, strata__phase phase, int64_
 {
     for (int i = 0; i < hooks->count; i++) {
         strata_callback *callback = hooks->callbacks[i];
-        void (*hook)(strata_callback *, strata_model *, int64_t) = phase == STRATA__TRAIN  ? callback->train_batch_begin
-                                                                   : phase == STRATA__TEST ? callback->test_batch_begin
-                                                                                           : callback->predict_batch_begin;
+        void (*hook)(strata_callback *, strata_model *, int64_t) =
+            phase == STRATA__TRAIN  ? callback->train_batch_begin
+            : phase == STRATA__TEST ? callback->test_batch_begin
+                                    : callback->predict_batch_begin;
         if (hook)
             hook(callback, hooks->model, batch);
     }
 }
 
-static void batch_end(strata_callback *callback, strata_model *model, strata__phase phase, int64_t batch,
-                      const strata_logs *logs)
+static void batch_end(strata_callback *callback, strata_model *model, strata__phase phase,
+                      int64_t batch, const strata_logs *logs)
 {
     if (phase == STRATA__TRAIN && callback->train_batch_end)
         callback->train_batch_end(callback, model, batch, logs);
@@ -127,7 +129,8 @@ static void batch_end(strata_callback *callback, strata_model *model, strata__ph
         callback->predict_batch_end(callback, model, batch);
 }
 
-void strata__hooks_batch_end(strata__hooks *hooks, strata__phase phase, int64_t batch, const strata_logs *logs)
+void strata__hooks_batch_end(strata__hooks *hooks, strata__phase phase, int64_t batch,
+                             const strata_logs *logs)
 {
     for (int i = 0; i < hooks->count; i++) {
         strata_callback *callback = hooks->callbacks[i];

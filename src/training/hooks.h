@@ -16,7 +16,8 @@ typedef struct strata__hooks {
 } strata__hooks;
 
 /* The callbacks up to the first NULL, in order, but those behind that come last. */
-void strata__hooks_take(strata__hooks *hooks, strata_model *model, strata_callback *const *callbacks);
+void strata__hooks_take(strata__hooks *hooks, strata_model *model,
+                        strata_callback *const *callbacks);
 
 void strata__hooks_train_begin(strata__hooks *hooks);
 void strata__hooks_train_end(strata__hooks *hooks);
@@ -28,7 +29,8 @@ void strata__hooks_predict_begin(strata__hooks *hooks);
 void strata__hooks_predict_end(strata__hooks *hooks);
 void strata__hooks_batch_begin(strata__hooks *hooks, strata__phase phase, int64_t batch);
 /* logs NULL: for those that do not want numbers */
-void strata__hooks_batch_end(strata__hooks *hooks, strata__phase phase, int64_t batch, const strata_logs *logs);
+void strata__hooks_batch_end(strata__hooks *hooks, strata__phase phase, int64_t batch,
+                             const strata_logs *logs);
 
 /* Which callbacks save the run after this step, as bits; to be asked once a step. Local. */
 int32_t strata__hooks_due(const strata__hooks *hooks);

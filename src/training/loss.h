@@ -52,10 +52,11 @@ strata_status strata__loss_check_reduced(const strata__loss *loss, const char *o
  * NULL, or one weight a sample, a position, or any shape that broadcasts from the left to the
  * values.
  *
- * A label out of range is an error that this rank alone sees: it is deferred to the next agreement and the result is still
- * made. Other errors are equal on all ranks: NULL. Collective on the batch axis with a mask, ignore_class or
- * mean_with_sample_weight, and on cols when y_pred is split; else Local. Split predictions stay split: only when the axis is not the
- * last one, or targets have another shape, are they gathered.
+ * A label out of range is an error that this rank alone sees: it is deferred to the next agreement
+ * and the result is still made. Other errors are equal on all ranks: NULL. Collective on the batch
+ * axis with a mask, ignore_class or mean_with_sample_weight, and on cols when y_pred is split; else
+ * Local. Split predictions stay split: only when the axis is not the last one, or targets have
+ * another shape, are they gathered.
  */
 strata_tensor *strata__loss_call(strata__loss *loss, strata_tensor *y_true, strata_tensor *y_pred,
                                  strata_tensor *sample_weight, double *part);
@@ -81,8 +82,8 @@ enum { STRATA__LOSS_STAGES = 3, STRATA__LOSS_SUMS = 4 };
 
 /*
  * Predictions as rows of `all` numbers, of which this rank has `n` from number `first` on: all, or
- * where they are split those of its column. What travels then is what the stages join: 4 bytes a row
- * for each number.
+ * where they are split those of its column. What travels then is what the stages join: 4 bytes a
+ * row for each number.
  */
 typedef struct strata__loss_rows {
     int64_t rows, n, all, first;
@@ -91,7 +92,7 @@ typedef struct strata__loss_rows {
     const int64_t *labels;   /* (rows), in 0 … all−1; NULL for others */
     bool logits;             /* the predictions are logits */
     double label_smoothing;
-    float *sums;   /* (STRATA__LOSS_SUMS, rows): for the stages, which join those next to each other */
+    float *sums;   /* (STRATA__LOSS_SUMS, rows): the stages join those next to each other */
     float *values; /* (rows) */
     float *slopes; /* (rows, n): d value / d prediction; NULL: not wanted */
 } strata__loss_rows;
@@ -101,7 +102,8 @@ typedef struct strata__loss_methods {
     bool sparse;  /* y_true holds class numbers */
     bool classes; /* the axis is one of classes: predictions of rank 1 make no sense */
     const char *logits_function; /* remembered logits of this activation are used; NULL: of none */
-    /* How values and slopes are found: returns the number of stages. They work on the rows as user. */
+    /* How values and slopes are found: returns the number of stages. They work on the rows as user.
+     */
     int (*plan)(const strata__loss_rows *rows, strata__stage stages[STRATA__LOSS_STAGES]);
 } strata__loss_methods;
 

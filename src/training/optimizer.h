@@ -110,8 +110,7 @@ typedef struct strata__optimizer_variable {
     const char *name;   /* "iteration", "learning_rate", "dense_kernel_momentum" */
     strata_dtype dtype; /* int32 for iteration, else float32 */
     strata_shape shape;
-    bool
-        slot; /* strata__optimizer_runs() has its elements; false: a number that every rank knows */
+    bool slot; /* strata__optimizer_runs() has its elements; false: a number that all ranks know */
 } strata__optimizer_variable;
 
 int strata__optimizer_variable_count(const strata__optimizer *optimizer);

@@ -26,7 +26,8 @@ static bool is_set(const char *variable, const char *value)
 
 static bool draws_over(void)
 {
-    return (strata__terminal_watched() || is_set("STRATA_PROGRESS", "1")) && !is_set("TERM", "dumb");
+    return (strata__terminal_watched() || is_set("STRATA_PROGRESS", "1")) &&
+           !is_set("TERM", "dumb");
 }
 
 strata_status strata__progress_start(strata__progress *progress, strata_context *ctx,

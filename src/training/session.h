@@ -5,7 +5,8 @@
 
 #include "base/context.h"
 
-/* Frees callbacks, models, layers, datasets and the mesh, as strata_finish() does; the context itself stays. Collective on the mesh. */
+/* Frees callbacks, models, layers, datasets and the mesh, as strata_finish() does; the context
+ * itself stays. Collective on the mesh. */
 void strata__session_close(strata_context *ctx);
 
 #endif

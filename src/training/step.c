@@ -20,7 +20,8 @@ typedef struct sums {
 
 static strata_tensor *scalar(strata_context *ctx, double value)
 {
-    strata_tensor *tensor = strata__tensor_new(ctx, STRATA_FLOAT32, &STRATA_SCALAR, (strata__layout){0});
+    strata_tensor *tensor =
+        strata__tensor_new(ctx, STRATA_FLOAT32, &STRATA_SCALAR, (strata__layout){0});
     if (tensor)
         *(float *)tensor->data = (float)value;
     return tensor;
@@ -44,23 +45,27 @@ static strata_status add_target(sums *s, strata_tensor *loss, double factor)
     strata_tensor *upstream = NULL;
     if (factor != 1)
         upstream = loss->shape.rank == 0 ? scalar(ctx, factor) : filled(loss, factor);
-    bool added = strata__list_add(ctx, &s->targets, loss) && strata__list_add(ctx, &s->upstream, upstream);
+    bool added =
+        strata__list_add(ctx, &s->targets, loss) && strata__list_add(ctx, &s->upstream, upstream);
     return added ? ctx->status : STRATA_NO_MEMORY;
 }
 
 /* --- losses of outputs --- */
 
-static strata_tensor *weight_of(sums *s, const strata__binding *binding, int output, strata_tensor *y_true)
+static strata_tensor *weight_of(sums *s, const strata__binding *binding, int output,
+                                strata_tensor *y_true)
 {
     strata__trainer *trainer = s->trainer;
     if (binding->weights[output] >= 0)
         return s->batch->weights[binding->weights[output]];
     if (trainer->class_weight_count > 0 && s->training)
-        return strata__class_sample_weight(y_true, trainer->class_weight_count, trainer->class_weights);
+        return strata__class_sample_weight(y_true, trainer->class_weight_count,
+                                           trainer->class_weights);
     return NULL;
 }
 
-static strata_status add_output(sums *s, const strata__binding *binding, int output, strata_tensor *y_pred)
+static strata_status add_output(sums *s, const strata__binding *binding, int output,
+                                strata_tensor *y_pred)
 {
     strata__target *target = &s->trainer->targets[output];
     strata_tensor *y_true = binding->y[output] >= 0 ? s->batch->y[binding->y[output]] : NULL;
@@ -91,8 +96,8 @@ static strata_status add_output(sums *s, const strata__binding *binding, int out
 /* --- losses of layers --- */
 
 /*
- * A loss is Σ of its elements. Batches and parts add up over the ranks; what is equal on all ranks is counted once: each rank
- * takes 1/R of it, of its gradient too.
+ * A loss is Σ of its elements. Batches and parts add up over the ranks; what is equal on all ranks
+ * is counted once: each rank takes 1/R of it, of its gradient too.
  */
 static strata_status add_layer_loss(sums *s, strata_tensor *loss)
 {
@@ -109,7 +114,8 @@ static strata_status add_regularization(sums *s, strata_tensor *loss)
 {
     if (!loss)
         return s->trainer->model->ctx->status;
-    s->part += *(const float *)loss->data / (double)s->trainer->model->ctx->mesh->groups[STRATA__BATCH].size;
+    s->part += *(const float *)loss->data /
+               (double)s->trainer->model->ctx->mesh->groups[STRATA__BATCH].size;
     return add_target(s, loss, 1);
 }
 
@@ -142,7 +148,8 @@ static strata_status compute_losses(sums *s, const strata__binding *binding)
     strata_tensor *inputs[STRATA_MAX_COLUMNS], *outputs[STRATA_MAX_COLUMNS];
     for (int i = 0; i < model->input_count; i++)
         inputs[i] = s->batch->x[binding->x[i]];
-    STRATA_TRY(strata_layer_call_many(model->layer, model->input_count, inputs, s->training, outputs));
+    STRATA_TRY(
+        strata_layer_call_many(model->layer, model->input_count, inputs, s->training, outputs));
     for (int i = 0; i < model->output_count; i++)
         STRATA_TRY(add_output(s, binding, i, outputs[i]));
     STRATA_TRY(add_losses_from(s, strata__layer_added_losses, add_layer_loss));
@@ -163,9 +170,10 @@ static strata_status forward(sums *s, const strata__binding *binding)
 
 static strata_status no_loss(const strata__trainer *trainer)
 {
-    return strata__fail(trainer->model->ctx, STRATA_INVALID,
-                        "No loss to compute. Provide a `loss` argument in `compile()` (model '%s').",
-                        trainer->model->layer->name);
+    return strata__fail(
+        trainer->model->ctx, STRATA_INVALID,
+        "No loss to compute. Provide a `loss` argument in `compile()` (model '%s').",
+        trainer->model->layer->name);
 }
 
 /* Trainable ones after their update, others after what the forward pass did to them. */
@@ -181,8 +189,9 @@ static strata_status backward(sums *s)
     if (s->targets.count == 0)
         return no_loss(s->trainer);
     const char *outer = strata__begin(&ctx->activity, STRATA__PHASE, "backward");
-    strata_status status = strata__tape_backward(ctx, s->targets.count, (strata_tensor *const *)s->targets.items,
-                                                 (strata_tensor *const *)s->upstream.items);
+    strata_status status =
+        strata__tape_backward(ctx, s->targets.count, (strata_tensor *const *)s->targets.items,
+                              (strata_tensor *const *)s->upstream.items);
     strata__end(&ctx->activity, STRATA__PHASE, outer);
     return status;
 }
@@ -211,12 +220,14 @@ static strata_status train(sums *s, const strata__binding *binding)
     if (status == STRATA_OK)
         status = backward(s);
     if (status == STRATA_OK)
-        status = update(trainer, s->rehearses ? strata__optimizer_rehearse : strata__optimizer_apply);
+        status =
+            update(trainer, s->rehearses ? strata__optimizer_rehearse : strata__optimizer_apply);
     strata__tape_free(ctx);
     return status;
 }
 
-/* Memory or a library failed on this rank: the others are on their way into collectives that it will not reach. */
+/* Memory or a library failed on this rank: the others are on their way into collectives that it
+ * will not reach. */
 static strata_status finish(sums *s, strata_status status)
 {
     strata_context *ctx = s->trainer->model->ctx;
@@ -227,8 +238,8 @@ static strata_status finish(sums *s, strata_status status)
     return status;
 }
 
-strata_status strata__step_run(strata__trainer *trainer, const strata__binding *binding, const strata__batch *batch,
-                               bool training, double *part)
+strata_status strata__step_run(strata__trainer *trainer, const strata__binding *binding,
+                               const strata__batch *batch, bool training, double *part)
 {
     strata_context *ctx = trainer->model->ctx;
     sums s = {.trainer = trainer, .batch = batch, .training = training};
@@ -240,7 +251,8 @@ strata_status strata__step_run(strata__trainer *trainer, const strata__binding *
     return status;
 }
 
-strata_status strata__step_rehearse(strata__trainer *trainer, const strata__binding *binding, const strata__batch *batch)
+strata_status strata__step_rehearse(strata__trainer *trainer, const strata__binding *binding,
+                                    const strata__batch *batch)
 {
     sums s = {.trainer = trainer, .batch = batch, .training = true, .rehearses = true};
     return finish(&s, train(&s, binding));

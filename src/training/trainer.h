@@ -43,28 +43,29 @@ typedef struct strata__trainer {
     strata_logs line; /* of an epoch that ends, in: */
     const char **line_names;
     double *line_values;
-    json_t *config; /* compile_config as Keras writes it */
-    strata_logs shown;       /* what evaluate and the single-batch calls return */
-    bool stop;     /* a callback has ended training */
-    bool can_stop; /* the fit under way can save the run and has got on: stopping may come up */
+    json_t *config;    /* compile_config as Keras writes it */
+    strata_logs shown; /* what evaluate and the single-batch calls return */
+    bool stop;         /* a callback has ended training */
+    bool can_stop;     /* the fit under way can save the run and has got on: stopping may come up */
     strata__request stopping; /* why the run ends before its time, saved; 0: it does not */
-    bool loss_is_nan; /* of the last step of fit, on any rank */
-    int class_weight_count; /* of the fit under way */
+    bool loss_is_nan;         /* of the last step of fit, on any rank */
+    int class_weight_count;   /* of the fit under way */
     const strata__class_weight *class_weights;
     /* Where a run stands, for checkpoints and callbacks. */
     int64_t epoch, step; /* of the fit under way: epoch, and batches of it that are done */
-    double *sums; /* of metrics in the epoch whose validation runs; training/metric_sums.h */
+    double *sums;        /* of metrics in the epoch whose validation runs; training/metric_sums.h */
     strata__order order; /* of the fit under way, or of the last one */
     const struct strata__hooks *hooks; /* of the fit under way; training/hooks.h */
-    struct strata__history *history; /* of the last fit; training/history.h */
-    struct strata__resume *resume; /* what a loaded checkpoint says, until fit takes it; training/checkpoint.h */
+    struct strata__history *history;   /* of the last fit; training/history.h */
+    struct strata__resume
+        *resume; /* what a loaded checkpoint says, until fit takes it; training/checkpoint.h */
 } strata__trainer;
 
 /* The trainer, or an error in Keras's words: "You must call `compile()` before calling `fit()`." */
 strata__trainer *strata__trainer_of(strata_model *model, const char *what);
 
-/* The same for what is collective: an error that a rank has met before is everybody's. Collective on
- * the mesh. */
+/* The same for what is collective: an error that a rank has met before is everybody's. Collective
+ * on the mesh. */
 strata__trainer *strata__trainer_meet(strata_model *model, const char *what);
 
 /* Packs the trainable variables on first use. Collective on the mesh. */

@@ -68,8 +68,7 @@ static bool reduces(const char *name)
 {
     strata__collective what;
     strata__axis axis;
-    return name && strata__collective_find(name, &what, &axis) &&
-           what == STRATA__GRADIENT_SUMS;
+    return name && strata__collective_find(name, &what, &axis) && what == STRATA__GRADIENT_SUMS;
 }
 
 static void observe(void *user, strata__doing kind, const char *name, bool begins)

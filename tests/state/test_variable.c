@@ -69,8 +69,7 @@ static void test_properties(void **state)
     assert_all_int_equal(strata_variable_synchronization(second), STRATA_SYNCHRONIZATION_ON_READ);
     assert_all_int_equal(strata_variable_aggregation(first), STRATA_AGGREGATION_MEAN);
     assert_all(strata_variable_trainable(first) && strata_variable_value(first)->wants_gradient);
-    assert_all(!strata_variable_trainable(second) &&
-               !second->value->wants_gradient);
+    assert_all(!strata_variable_trainable(second) && !second->value->wants_gradient);
     assert_all_int_equal(strata_variable_shape(second).rank, 0);
     assert_all(ctx->variables == second && second->next == first);
     strata__variable_free(first);
@@ -211,9 +210,9 @@ static const struct {
     int columns;
     const char *value; /* shape of the value */
 } products[] = {
-    {{{5, 3, 2}, 3}, STRATA__MATRIX, 2, "(5, 6)"}, {{{3, 2, 5}, 3}, STRATA__MATRIX, 1, "(6, 5)"},
+    {{{5, 3, 2}, 3}, STRATA__MATRIX, 2, "(5, 6)"},  {{{3, 2, 5}, 3}, STRATA__MATRIX, 1, "(6, 5)"},
     {{{2, 3, 4}, 3}, STRATA__MATRIX, 2, "(2, 12)"}, {{{1, 1, 7}, 3}, STRATA__MATRIX, 2, "(1, 7)"},
-    {{{4, 3}, 2}, STRATA__MATRIX, 1, "(4, 3)"},    {{{3, 2}, 2}, STRATA__VECTOR, 2, "(6,)"},
+    {{{4, 3}, 2}, STRATA__MATRIX, 1, "(4, 3)"},     {{{3, 2}, 2}, STRATA__VECTOR, 2, "(6,)"},
     {{{5}, 1}, STRATA__VECTOR, 1, "(5,)"},          {{{2, 3, 4}, 3}, STRATA__WHOLE, 2, "(2, 12)"},
 };
 
@@ -252,7 +251,8 @@ static void test_columns_need_axes(void **state)
     if (test_ranks() == 1)
         return;
     ctx = test_context(test_mesh(1));
-    assert_all(!WEIGHT(ctx, .shape = STRATA_SHAPE(3, 2), .placement = STRATA__MATRIX, .columns = 2));
+    assert_all(
+        !WEIGHT(ctx, .shape = STRATA_SHAPE(3, 2), .placement = STRATA__MATRIX, .columns = 2));
     assert_all_error(ctx, STRATA_INTERNAL, "too few axes (2) to be sharded");
 }
 

@@ -10,15 +10,17 @@ extern "C" {
 #endif
 
 /*
- * Sizes along the spatial axes: {3} stands for {3, 3}, 0 for the default. padding "valid": windows stay inside; "same": ceil(n / stride)
- * places, the odd cell of padding behind. data_format "channels_last" (batch, rows, columns, channels) or "channels_first" (batch,
- * channels, rows, columns); NULL: channels_last. The kernel is not flipped.
+ * Sizes along the spatial axes: {3} stands for {3, 3}, 0 for the default. padding "valid": windows
+ * stay inside; "same": ceil(n / stride) places, the odd cell of padding behind. data_format
+ * "channels_last" (batch, rows, columns, channels) or "channels_first" (batch, channels, rows,
+ * columns); NULL: channels_last. The kernel is not flipped.
  */
 
 /**
- * y = activation(x ∗ kernel + bias): (batch, rows, columns, channels) → (batch, rows', columns', filters). Output channels of group g
- * see input channels of group g. Weights: kernel (size₀, size₁, channels/groups, filters), bias (filters). Without groups the filters
- * are spread over the model grid.
+ * y = activation(x ∗ kernel + bias): (batch, rows, columns, channels) → (batch, rows', columns',
+ * filters). Output channels of group g see input channels of group g. Weights: kernel (size₀,
+ * size₁, channels/groups, filters), bias (filters). Without groups the filters are spread over the
+ * model grid.
  */
 typedef struct strata_conv2d_config {
     int64_t filters;        /**< output channels; required */
@@ -45,8 +47,8 @@ extern STRATA_EXPORT const strata_layer_class strata_conv2d_class;
 #define strata_conv2d(x, ...) STRATA_APPLY(conv2d, x, __VA_ARGS__)
 
 /**
- * Each channel by itself: channel c gives output channels c·depth_multiplier + m. Weights: kernel (size₀, size₁, channels,
- * depth_multiplier), bias (channels·depth_multiplier).
+ * Each channel by itself: channel c gives output channels c·depth_multiplier + m. Weights: kernel
+ * (size₀, size₁, channels, depth_multiplier), bias (channels·depth_multiplier).
  */
 typedef struct strata_depthwise_conv2d_config {
     int64_t kernel_size[2]; /**< required */

@@ -28,9 +28,11 @@ typedef struct strata_input_layer_config {
 extern STRATA_EXPORT const strata_layer_class strata_input_layer_class;
 /** strata_input(ctx, .shape = {28, 28}): keras.Input. Collective on the mesh. */
 #define strata_input(ctx, ...) strata_input_from(ctx, STRATA_CONFIG(input_layer, __VA_ARGS__))
-STRATA_EXPORT strata_tensor *strata_input_from(strata_context *ctx, const strata_input_layer_config *config);
+STRATA_EXPORT strata_tensor *strata_input_from(strata_context *ctx,
+                                               const strata_input_layer_config *config);
 
-/** y = activation(x · kernel + bias): (…, d) → (…, units). Weights: kernel (d, units), bias (units). */
+/** y = activation(x · kernel + bias): (…, d) → (…, units). Weights: kernel (d, units), bias
+ * (units). */
 typedef struct strata_dense_config {
     int64_t units;          /**< size of the last output axis; required */
     const char *activation; /**< NULL: none */
@@ -50,10 +52,12 @@ extern STRATA_EXPORT const strata_layer_class strata_dense_class;
 #define strata_dense(x, ...) STRATA_APPLY(dense, x, __VA_ARGS__)
 
 /**
- * y = activation(einsum(equation, x, kernel) + bias). The equation names the axes of x, kernel and y by letters, the batch first:
- * "ab,bc->ac", "abc,cd->abd", "abc,cde->abde", "...x,xy->...y", "ab...,bc->ac...". output_shape has the sizes of y's letters after the
- * batch, STRATA_NONE where they are those of x. Weights: kernel; bias with the axes of y from the first of bias_axes on, of size 1 along
- * those that are not among them. A kernel whose first axes meet the last of x lies on the model grid, as Dense's does; others are whole.
+ * y = activation(einsum(equation, x, kernel) + bias). The equation names the axes of x, kernel and
+ * y by letters, the batch first: "ab,bc->ac", "abc,cd->abd", "abc,cde->abde", "...x,xy->...y",
+ * "ab...,bc->ac...". output_shape has the sizes of y's letters after the batch, STRATA_NONE where
+ * they are those of x. Weights: kernel; bias with the axes of y from the first of bias_axes on, of
+ * size 1 along those that are not among them. A kernel whose first axes meet the last of x lies on
+ * the model grid, as Dense's does; others are whole.
  */
 typedef struct strata_einsum_dense_config {
     const char *equation;      /**< required */
@@ -84,8 +88,8 @@ extern STRATA_EXPORT const strata_layer_class strata_activation_class;
 #define strata_activation(x, ...) STRATA_APPLY(activation, x, __VA_ARGS__)
 
 /**
- * Rows of a table: whole numbers (…) → (…, output_dim). Floats are truncated. A number outside 0 … input_dim−1 is an error that
- * names the sample. Weight: embeddings (input_dim, output_dim).
+ * Rows of a table: whole numbers (…) → (…, output_dim). Floats are truncated. A number outside 0 …
+ * input_dim−1 is an error that names the sample. Weight: embeddings (input_dim, output_dim).
  */
 typedef struct strata_embedding_config {
     int64_t input_dim, output_dim; /**< required */
@@ -99,20 +103,22 @@ typedef struct strata_embedding_config {
 extern STRATA_EXPORT const strata_layer_class strata_embedding_class;
 #define strata_embedding(x, ...) STRATA_APPLY(embedding, x, __VA_ARGS__)
 
-/** A function of one tensor made of operations (strata/ops.h); gradients and shapes follow from them. */
+/** A function of one tensor made of operations (strata/ops.h); gradients and shapes follow from
+ * them. */
 typedef strata_tensor *strata_lambda_function(strata_tensor *x, void *user);
 
 /**
- * Wraps such a function as a layer. Files hold its registered name (strata_register_function), never code; a Lambda without one
- * cannot be saved.
+ * Wraps such a function as a layer. Files hold its registered name (strata_register_function),
+ * never code; a Lambda without one cannot be saved.
  */
 typedef struct strata_lambda_config {
     strata_lambda_function *function; /**< or give its registered name */
     void *user;                       /**< passed on; must outlive the layer */
     const char *function_name;        /**< "package>name" of a registered function */
-    strata_shape output_shape;        /**< without the batch axis: checked against the result; default: not checked */
-    strata_lambda_function *mask;     /**< mask of the output from the input's mask; default: none */
-    const char *arguments;            /**< JSON object, kept for files; must be {} or NULL: use `user` */
+    strata_shape output_shape; /**< without the batch axis: checked against the result; default: not
+                                  checked */
+    strata_lambda_function *mask; /**< mask of the output from the input's mask; default: none */
+    const char *arguments; /**< JSON object, kept for files; must be {} or NULL: use `user` */
     STRATA_LAYER_COMMON
 } strata_lambda_config;
 #define strata_lambda_defaults .output_shape = STRATA_NO_SHAPE, STRATA_LAYER_DEFAULTS

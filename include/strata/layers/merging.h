@@ -10,8 +10,8 @@ extern "C" {
 #endif
 
 /*
- * They take a list: strata_add(STRATA_LIST(a, b)). Where ranks differ, axes of size 1 are inserted after the batch; sizes broadcast.
- * Masks of the inputs are combined.
+ * They take a list: strata_add(STRATA_LIST(a, b)). Where ranks differ, axes of size 1 are inserted
+ * after the batch; sizes broadcast. Masks of the inputs are combined.
  */
 
 /** Σ of the inputs, element by element. */

@@ -10,13 +10,14 @@ extern "C" {
 #endif
 
 /**
- * y = (x − mean)/√(variance + epsilon)·gamma + beta for each feature of `axis`. In training, and while the layer is trainable, mean and
- * variance are those of the whole global batch, over every rank and every axis but `axis`; positions that a mask excludes do not
- * count. They update moving = moving·momentum + batch·(1 − momentum), which is used otherwise. Weights: gamma, beta (trainable),
- * moving_mean, moving_variance; (features) each.
+ * y = (x − mean)/√(variance + epsilon)·gamma + beta for each feature of `axis`. In training, and
+ * while the layer is trainable, mean and variance are those of the whole global batch, over every
+ * rank and every axis but `axis`; positions that a mask excludes do not count. They update moving =
+ * moving·momentum + batch·(1 − momentum), which is used otherwise. Weights: gamma, beta
+ * (trainable), moving_mean, moving_variance; (features) each.
  *
- * renorm: batch renormalization (Ioffe 2017): in training the result is corrected as if it had been normalized by the moving
- * statistics. More weights: moving_stddev, renorm_mean, renorm_stddev.
+ * renorm: batch renormalization (Ioffe 2017): in training the result is corrected as if it had been
+ * normalized by the moving statistics. More weights: moving_stddev, renorm_mean, renorm_stddev.
  */
 typedef struct strata_batch_normalization_config {
     int64_t axis; /**< of the features: −1 */
@@ -31,9 +32,10 @@ typedef struct strata_batch_normalization_config {
     const char *gamma_regularizer;
     const char *beta_constraint;
     const char *gamma_constraint;
-    bool synchronized;           /**< kept for files: statistics are always those of all ranks */
+    bool synchronized; /**< kept for files: statistics are always those of all ranks */
     bool renorm;
-    const char *renorm_clipping; /**< JSON: {"rmin": …, "rmax": …, "dmax": …}, bounds of the corrections */
+    const char *renorm_clipping; /**< JSON, bounds of the corrections: {"rmin": …, "rmax": …,
+                                    "dmax": …} */
     double renorm_momentum;      /**< of renorm_mean and renorm_stddev */
     STRATA_LAYER_COMMON
 } strata_batch_normalization_config;
@@ -45,9 +47,10 @@ extern STRATA_EXPORT const strata_layer_class strata_batch_normalization_class;
 #define strata_batch_normalization(x, ...) STRATA_APPLY(batch_normalization, x, __VA_ARGS__)
 
 /**
- * Each sample by its own mean and variance over `axis`: y = (x − mean)/√(variance + epsilon)·gamma + beta. rms_scaling: y =
- * x/√(variance + epsilon)·gamma, as Keras has it. Weights: gamma, beta, of the shape of the axes. Features that are split over the
- * columns of the mesh stay so, here and in RMSNormalization, and the weights are split like them.
+ * Each sample by its own mean and variance over `axis`: y = (x − mean)/√(variance + epsilon)·gamma
+ * + beta. rms_scaling: y = x/√(variance + epsilon)·gamma, as Keras has it. Weights: gamma, beta, of
+ * the shape of the axes. Features that are split over the columns of the mesh stay so, here and in
+ * RMSNormalization, and the weights are split like them.
  */
 typedef struct strata_layer_normalization_config {
     const char *axis; /**< JSON: "-1", or a list "[1, 2]" */
@@ -70,8 +73,9 @@ extern STRATA_EXPORT const strata_layer_class strata_layer_normalization_class;
 #define strata_layer_normalization(x, ...) STRATA_APPLY(layer_normalization, x, __VA_ARGS__)
 
 /**
- * Each sample divided by the root of its mean square over `axis`: y = x/√(mean of x² + epsilon)·scale. Weights: scale, of the shape of
- * the axes; as in Keras it is laid against the last axes of the input, so that other axes work only where sizes happen to fit.
+ * Each sample divided by the root of its mean square over `axis`: y = x/√(mean of x² +
+ * epsilon)·scale. Weights: scale, of the shape of the axes; as in Keras it is laid against the last
+ * axes of the input, so that other axes work only where sizes happen to fit.
  */
 typedef struct strata_rms_normalization_config {
     const char *axis; /**< JSON: "-1", or a list "[1, 2]" */

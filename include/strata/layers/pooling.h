@@ -39,7 +39,8 @@ typedef struct strata_global_average_pooling2d_config {
 } strata_global_average_pooling2d_config;
 #define strata_global_average_pooling2d_defaults STRATA_LAYER_DEFAULTS
 extern STRATA_EXPORT const strata_layer_class strata_global_average_pooling2d_class;
-#define strata_global_average_pooling2d(x, ...) STRATA_APPLY(global_average_pooling2d, x, __VA_ARGS__)
+#define strata_global_average_pooling2d(x, ...)                                                    \
+    STRATA_APPLY(global_average_pooling2d, x, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -11,7 +11,7 @@ extern "C" {
 
 /** (batch, …) → (batch, product of the rest); (batch,) → (batch, 1). */
 typedef struct strata_flatten_config {
-    const char *data_format; /**< "channels_last"; "channels_first" moves the channels last before */
+    const char *data_format; /**< "channels_last"; "channels_first": channels are moved last */
     STRATA_LAYER_COMMON
 } strata_flatten_config;
 #define strata_flatten_defaults .data_format = "channels_last", STRATA_LAYER_DEFAULTS

@@ -20,7 +20,8 @@ static strata_tensor *call(strata_layer *layer, const strata_call *call)
     strata_tensor *x = call->inputs[0];
     if (!call->training || c->rate == 0 || x->symbolic)
         return x;
-    strata__key key = {.seed = c->seed == STRATA_NONE ? layer->ctx->settings.seed : (uint64_t)c->seed,
+    strata__key key = {.seed =
+                           c->seed == STRATA_NONE ? layer->ctx->settings.seed : (uint64_t)c->seed,
                        .stream = strata__layer_draw(layer)};
     return strata__dropout(x, c->rate, c->noise_shape.rank < 0 ? NULL : &c->noise_shape, key);
 }
