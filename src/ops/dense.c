@@ -46,6 +46,15 @@ static void finish_rows(const void *user, int64_t first, int64_t count)
     }
 }
 
+static void finish_on_threads(const finish *all, int64_t first, int64_t rows)
+{
+    finish part = *all;
+    part.z += first * all->n;
+    part.y += first * all->n;
+    if (all->bias || all->function)
+        strata__on_threads(rows, all->n, finish_rows, &part);
+}
+
 /* --- a product --- */
 
 /*
@@ -98,6 +107,36 @@ static void multiply(const saved *s, const strata_tensor *x, const strata_tensor
     else
         strata__gemm(ctx, false, false, s->rows, s->n, s->k, x->data, s->k, kernel->data, s->n,
                      0.0f, z->data, s->n);
+}
+
+/*
+ * Rows of the product that are finished before the next ones are formed: they are still in the
+ * second-level cache of the core then, with a kernel that fits there too.
+ */
+enum { KERNEL_IN_CACHE = 1 << 18, RESULT_IN_CACHE = 1 << 15 };
+
+static int64_t rows_at_a_time(const saved *s, const strata_tensor *kernel)
+{
+    int64_t rows = (int64_t)RESULT_IN_CACHE * omp_get_max_threads() / (s->n + 1) + 1;
+    return kernel->matrix || s->k * s->n > KERNEL_IN_CACHE || rows > s->rows ? s->rows : rows;
+}
+
+/* y = activation(x·kernel + bias) */
+static void multiply_and_finish(const saved *s, const strata_tensor *x, const strata_tensor *kernel,
+                                const finish *all)
+{
+    int64_t height = rows_at_a_time(s, kernel);
+    if (height == s->rows) {
+        multiply(s, x, kernel);
+        finish_on_threads(all, 0, s->rows);
+        return;
+    }
+    for (int64_t first = 0; first < s->rows; first += height) {
+        int64_t rows = s->rows - first < height ? s->rows - first : height;
+        strata__gemm(x->ctx, false, false, rows, s->n, s->k, (const float *)x->data + first * s->k,
+                     s->k, kernel->data, s->n, 0.0f, all->z + first * s->n, s->n);
+        finish_on_threads(all, first, rows);
+    }
 }
 
 /* dx = dz·Wᵀ */
@@ -211,15 +250,13 @@ static strata_tensor *product(const char *who, strata_tensor *x, strata_tensor *
     if (!s.z || (kernel->matrix &&
                  (describe(who, x, &s.x) != STRATA_OK || describe(who, y, &s.y) != STRATA_OK)))
         return NULL;
-    multiply(&s, x, kernel);
     finish f = {.function = function,
                 .arguments = function ? activation->config : NULL,
                 .bias = bias ? bias->data : NULL,
                 .n = s.n,
                 .z = s.z->data,
                 .y = y->data};
-    if (f.bias || f.function)
-        strata__on_threads(s.rows, s.n, finish_rows, &f);
+    multiply_and_finish(&s, x, kernel, &f);
     record(&s, activation, (strata_tensor *[]){x, kernel, bias}, y);
     return y;
 }
