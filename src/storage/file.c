@@ -94,18 +94,18 @@ strata_status strata__file_create(strata_context *ctx, const char *path, strata_
 }
 
 /* Makes the renamed entry last over a crash. A file system that cannot sync a directory (EINVAL) is
- * no failure. */
-static int sync_directory(strata_context *ctx, const char *path)
+ * no failure. Asks for no memory: the file is in its place already, and what fails now must not say
+ * that it is not. */
+static int sync_directory(char *path)
 {
     int length = strata__directory_length(path);
-    char *directory = strata__format(ctx, "%.*s", length ? length : 1, length ? path : ".");
-    if (!directory)
-        return ENOMEM;
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char first = path[length];
+    path[length] = '\0';
+    int fd = open(length ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    path[length] = first;
     int error = fd < 0 || (fsync(fd) != 0 && errno != EINVAL) ? errno : 0;
     if (fd >= 0)
         close(fd);
-    strata__free(ctx, directory);
     return error;
 }
 
@@ -131,7 +131,7 @@ strata_status strata__file_put(strata_context *ctx, strata__new_file *file)
     } else {
         strata__free(ctx, file->temporary);
         file->temporary = NULL;
-        error = sync_directory(ctx, file->path);
+        error = sync_directory(file->path);
         if (error)
             strata__warn(ctx, "'%s' is written, but its directory could not be synced: %s",
                          file->path, strerror(error));
