@@ -13,15 +13,19 @@
 #include <strata.h>
 
 #include "base/context.h"
+#include "base/memory.h"
 
-static const char usage[] = "Usage: trouble kill|stop|away|held|COMMAND RANK PHASE TIME CHECKPOINT "
-                            "[--mesh=…] [--watchdog=…]\n"
-                            "       trouble resume CHECKPOINT\n"
-                            "When the rank enters the phase for the TIME-th time it dies, stops, "
-                            "stays away for ever, is held\n"
-                            "by a debugger, or runs the command.\n";
+static const char usage[] =
+    "Usage: trouble kill|stop|away|held|memory|COMMAND RANK PHASE TIME CHECKPOINT "
+    "[--mesh=…] [--watchdog=…]\n"
+    "       trouble resume CHECKPOINT\n"
+    "When the rank enters the phase for the TIME-th time it dies, stops, "
+    "stays away for ever, is held\n"
+    "by a debugger, asks for more memory than there is, or runs the "
+    "command.\n";
 
 typedef struct trouble {
+    strata_context *ctx;
     const char *action, *phase;
     int times; /* until it happens */
 } trouble;
@@ -57,6 +61,8 @@ static void meet_trouble(void *user, strata__doing kind, const char *name, bool 
         pause();
     else if (strcmp(t->action, "held") == 0)
         hold_for_a_while();
+    else if (strcmp(t->action, "memory") == 0)
+        strata__free(t->ctx, strata__alloc(t->ctx, SIZE_MAX / 8));
     else if (system(t->action) != 0)
         fprintf(stderr, "'%s' failed\n", t->action);
 }
@@ -97,7 +103,7 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return strata_finish(&ctx), EXIT_FAILURE;
     }
-    trouble t = {.action = argv[1]};
+    trouble t = {.ctx = ctx, .action = argv[1]};
     if (!resumes && strata_rank(ctx) == atoi(argv[2])) {
         t.phase = argv[3];
         t.times = atoi(argv[4]);
