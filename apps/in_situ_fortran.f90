@@ -244,6 +244,7 @@ program in_situ_fortran
             ' [--no-training] [--fail=STEP] [--mesh=data=D,rows=R,cols=C] [--seed=N]'
     end if
     call MPI_Finalize(error)
+    deallocate (options) ! a main program's own are not given back by themselves
     if (.not. right) stop 1
 
 contains
