@@ -18,7 +18,9 @@ static const char *const kinds[STRATA__DOINGS] = {
 static void add_string(strata__text *text, const char *bytes)
 {
     json_t *json = json_string(bytes);
-    char *string = strata__json_dump(text->ctx, json ? json : json_string_nocheck("?"), 0);
+    if (!json)
+        json = json_string_nocheck("?");
+    char *string = strata__json_dump(text->ctx, json, 0);
     strata__text_puts(text, string ? string : "\"?\"");
     strata__free(text->ctx, string);
     json_decref(json);
