@@ -34,8 +34,8 @@ typedef struct strata__memory {
     int64_t system_allocations; /* how often the system was asked */
 } strata__memory;
 
-/* Which library multiplies local matrices (STRATA_GEMM): the faster for the shape, or always the
- * same. */
+/* What multiplies local matrices (STRATA_GEMM): the fastest for the shape, own kernels among them,
+ * or always the same library. */
 typedef enum strata__gemm_library {
     STRATA__GEMM_AUTO,
     STRATA__GEMM_ONEDNN,

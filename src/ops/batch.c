@@ -6,22 +6,10 @@
 #include "ops/gemm.h"
 #include "ops/reduce.h"
 
-/*
- * Where aᵀ has many rows and the result stays in the second-level cache, samples are taken some at
- * a time: packing columns of a long a misses the cache at every element (1024 × 256 from 1024
- * samples: 136 against 121 GF/s).
- */
-enum { SAMPLES = 256, TALL = 512, RESULT = 1 << 19 };
-
 void strata__batch_product_part(strata_context *ctx, const float *a, const float *b, int64_t rows,
                                 int64_t k, int64_t n, float beta, float *c)
 {
-    int64_t some = k >= TALL && k * n <= RESULT && rows > SAMPLES ? SAMPLES : rows;
-    strata__gemm(ctx, true, false, k, n, some, a, k, b, n, beta, c, n);
-    for (int64_t first = some; first < rows; first += some) {
-        int64_t count = rows - first < some ? rows - first : some;
-        strata__gemm(ctx, true, false, k, n, count, a + first * k, k, b + first * n, n, 1.0f, c, n);
-    }
+    strata__gemm(ctx, true, false, k, n, rows, a, k, b, n, beta, c, n);
 }
 
 void strata__batch_sum_part(const float *a, int64_t rows, int64_t n, float beta, float *out)

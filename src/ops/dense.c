@@ -46,8 +46,9 @@ static void finish_rows(const void *user, int64_t first, int64_t count)
     }
 }
 
-static void finish_on_threads(const finish *all, int64_t first, int64_t rows)
+static void finish_on_threads(const void *user, int64_t first, int64_t rows)
 {
+    const finish *all = user;
     finish part = *all;
     part.z += first * all->n;
     part.y += first * all->n;
@@ -96,47 +97,29 @@ static strata__grid_matrix on_grid(const strata__matrix *matrix, const strata_te
                                  .whole = !tensor->matrix && !tensor->layout.split};
 }
 
-static void multiply(const saved *s, const strata_tensor *x, const strata_tensor *kernel)
-{
-    strata_context *ctx = x->ctx;
-    strata_tensor *z = s->z;
-    if (kernel->matrix)
-        strata__matmul(ctx, STRATA__PLAIN, on_grid(&s->x, x, x->data),
-                       on_grid(kernel->matrix, kernel, kernel->data), 0.0f,
-                       on_grid(&s->y, z, z->data));
-    else
-        strata__gemm(ctx, false, false, s->rows, s->n, s->k, x->data, s->k, kernel->data, s->n,
-                     0.0f, z->data, s->n);
-}
-
-/*
- * Rows of the product that are finished before the next ones are formed: they are still in the
- * second-level cache of the core then, with a kernel that fits there too.
- */
-enum { KERNEL_IN_CACHE = 1 << 18, RESULT_IN_CACHE = 1 << 15 };
-
-static int64_t rows_at_a_time(const saved *s, const strata_tensor *kernel)
-{
-    int64_t rows = (int64_t)RESULT_IN_CACHE * omp_get_max_threads() / (s->n + 1) + 1;
-    return kernel->matrix || s->k * s->n > KERNEL_IN_CACHE || rows > s->rows ? s->rows : rows;
-}
-
 /* y = activation(x·kernel + bias) */
 static void multiply_and_finish(const saved *s, const strata_tensor *x, const strata_tensor *kernel,
                                 const finish *all)
 {
-    int64_t height = rows_at_a_time(s, kernel);
-    if (height == s->rows) {
-        multiply(s, x, kernel);
+    if (kernel->matrix) {
+        strata__matmul(x->ctx, STRATA__PLAIN, on_grid(&s->x, x, x->data),
+                       on_grid(kernel->matrix, kernel, kernel->data), 0.0f,
+                       on_grid(&s->y, s->z, s->z->data));
         finish_on_threads(all, 0, s->rows);
         return;
     }
-    for (int64_t first = 0; first < s->rows; first += height) {
-        int64_t rows = s->rows - first < height ? s->rows - first : height;
-        strata__gemm(x->ctx, false, false, rows, s->n, s->k, (const float *)x->data + first * s->k,
-                     s->k, kernel->data, s->n, 0.0f, all->z + first * s->n, s->n);
-        finish_on_threads(all, first, rows);
-    }
+    strata__gemm_call product = {.m = s->rows,
+                                 .n = s->n,
+                                 .k = s->k,
+                                 .a = x->data,
+                                 .lda = s->k,
+                                 .b = kernel->data,
+                                 .ldb = s->n,
+                                 .c = all->z,
+                                 .ldc = s->n,
+                                 .finish = finish_on_threads,
+                                 .user = all};
+    strata__gemm_call_run(x->ctx, &product);
 }
 
 /* dx = dz·Wᵀ */

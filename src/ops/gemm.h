@@ -1,4 +1,4 @@
-/* Local matrix products, by the faster of oneDNN and OpenBLAS. */
+/* Local matrix products, by what is fastest. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STRATA_OPS_GEMM_H
 #define STRATA_OPS_GEMM_H
@@ -14,11 +14,9 @@ void strata__gemm(strata_context *ctx, bool transpose_a, bool transpose_b, int64
                   int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
                   float *c, int64_t ldc);
 
-/* --- for the two of them --- */
-
 typedef struct strata__gemm_call {
     bool transpose_a, transpose_b;
-    int64_t m, n, k; /* none is 0 */
+    int64_t m, n, k;
     const float *a;
     int64_t lda;
     const float *b;
@@ -26,9 +24,19 @@ typedef struct strata__gemm_call {
     float beta;
     float *c;
     int64_t ldc;
+    /* NULL, or called once for each row of c when it is formed, some rows at a time while they are
+     * in the cache. */
+    void (*finish)(const void *user, int64_t first, int64_t count);
+    const void *user;
 } strata__gemm_call;
 
+/* The same with all that a product can have. Local. */
+void strata__gemm_call_run(strata_context *ctx, const strata__gemm_call *call);
+
+/* float32 whatever the precision; no size is 0. May be called by threads of a parallel region.
+ * Local. */
 void strata__gemm_float32(strata_context *ctx, const strata__gemm_call *call);
+/* Elements rounded to bfloat16; no size is 0. Local. */
 void strata__gemm_bfloat16(strata_context *ctx, const strata__gemm_call *call);
 
 #endif

@@ -96,6 +96,8 @@ static void multiply_in_tiles(strata_context *ctx, const strata__gemm_call *g)
     }
     strata__free(ctx, b);
     strata__free(ctx, a);
+    if (g->finish)
+        g->finish(g->user, 0, g->m);
 }
 
 void strata__gemm_bfloat16(strata_context *ctx, const strata__gemm_call *g)
