@@ -31,14 +31,14 @@ until_epochs() {
     done
 }
 
-# finish: waits a minute at most; $code is the exit code of mpirun
+# finish: waits three minutes at most; $code is the exit code of mpirun
 finish() {
     waits=0
-    while kill -0 $job 2> /dev/null && [ $waits -lt 600 ]; do
+    while kill -0 $job 2> /dev/null && [ $waits -lt 1800 ]; do
         waits=$((waits + 1))
         sleep 0.1
     done
-    [ $waits -lt 600 ] || kill -KILL $job
+    [ $waits -lt 1800 ] || kill -KILL $job
     wait $job
     code=$?
     numbers >> "$said/lines.$name"
