@@ -15,6 +15,7 @@ data() {
 start() {
     name=$1
     shift
+    : > "$said/output" # which the background may be late to open: until_epochs must not count the epochs of another start
     # shellcheck disable=SC2086 # no --resume for the undisturbed one
     (cd "$TRIAL" && exec "$MPIRUN" -n 2 "$strata" train "$models/sequential_dense.keras" --x x --y y --batch-size 4 \
         --optimizer "Adam(0.001, use_ema=True)" --epochs 200 --validation-split 0.1 --verbose 2 --output "$name.keras" "$@") \
