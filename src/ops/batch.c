@@ -2,14 +2,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/batch.h"
 
+#include "base/memory.h"
 #include "base/vector.h"
 #include "ops/gemm.h"
 #include "ops/reduce.h"
 
 void strata__batch_product_part(strata_context *ctx, const float *a, const float *b, int64_t rows,
-                                int64_t k, int64_t n, float beta, float *c)
+                                int64_t k, int64_t n, float beta, float *c, float sum_beta,
+                                float *sum)
 {
-    strata__gemm(ctx, true, false, k, n, rows, a, k, b, n, beta, c, n);
+    double *sums = sum ? strata__scratch(ctx, n, sizeof *sums) : NULL;
+    for (int64_t j = 0; sum && j < n; j++)
+        sums[j] = 0;
+    strata__gemm_call product = {.transpose_a = true,
+                                 .m = k,
+                                 .n = n,
+                                 .k = rows,
+                                 .a = a,
+                                 .lda = k,
+                                 .b = b,
+                                 .ldb = n,
+                                 .beta = beta,
+                                 .c = c,
+                                 .ldc = n,
+                                 .b_sums = sums};
+    strata__gemm_call_run(ctx, &product);
+    for (int64_t j = 0; sum && j < n; j++)
+        sum[j] = (sum_beta == 0.0f ? 0.0f : sum_beta * sum[j]) + (float)sums[j];
+    strata__free(ctx, sums);
 }
 
 void strata__batch_sum_part(const float *a, int64_t rows, int64_t n, float beta, float *out)

@@ -12,9 +12,11 @@
  * samples × inner positions.
  */
 
-/* c (k × n) = beta·c + aᵀ·b, a (rows × k), b (rows × n): gradient of a kernel. Part. */
+/* c (k × n) = beta·c + aᵀ·b, a (rows × k), b (rows × n): gradient of a kernel; and, unless it is
+ * NULL, sum (n) = sum_beta·sum + Σ_rows b: gradient of a bias. Part. */
 void strata__batch_product_part(strata_context *ctx, const float *a, const float *b, int64_t rows,
-                                int64_t k, int64_t n, float beta, float *c);
+                                int64_t k, int64_t n, float beta, float *c, float sum_beta,
+                                float *sum);
 
 /* out (n) = beta·out + Σ_rows a (rows × n): gradient of a bias. Part. */
 void strata__batch_sum_part(const float *a, int64_t rows, int64_t n, float beta, float *out);

@@ -10,50 +10,36 @@
 #include "ops/matmul.h"
 #include "ops/threads.h"
 
-/* --- bias and activation, in one pass over the result --- */
+/* --- activation --- */
 
 /* Floats at a time: the activation finds them in the nearest cache. */
 enum { TILE = 4096 };
 
-typedef struct finish {
-    const strata__pointwise *function; /* NULL: none is fused */
+/* An activation that follows a product, while its rows are in the cache. */
+typedef struct activated {
+    const strata__pointwise *function;
     const void *arguments;
-    const float *bias; /* (n) or NULL */
     int64_t n;
     float *z, *y; /* (rows × n): the product, and the result, which may be the same memory */
-} finish;
+} activated;
 
-STRATA__SIMD static void add_bias(float *y, const float *bias, int64_t rows, int64_t n)
+static void activate_rows(const void *user, int64_t first, int64_t count)
 {
-    for (int64_t i = 0; i < rows; i++) {
-#pragma omp simd
-        for (int64_t j = 0; j < n; j++)
-            y[i * n + j] += bias[j];
-    }
-}
-
-static void finish_rows(const void *user, int64_t first, int64_t count)
-{
-    const finish *f = user;
+    const activated *f = user;
     int64_t height = TILE / (f->n + 1) + 1, end = first + count;
     for (int64_t row = first; row < end; row += height) {
         int64_t rows = end - row < height ? end - row : height;
-        float *tile = f->z + row * f->n;
-        if (f->bias)
-            add_bias(tile, f->bias, rows, f->n);
-        if (f->function)
-            f->function->value(f->arguments, rows * f->n, tile, f->y + row * f->n);
+        f->function->value(f->arguments, rows * f->n, f->z + row * f->n, f->y + row * f->n);
     }
 }
 
-static void finish_on_threads(const void *user, int64_t first, int64_t rows)
+static void activate_on_threads(const void *user, int64_t first, int64_t rows)
 {
-    const finish *all = user;
-    finish part = *all;
+    const activated *all = user;
+    activated part = *all;
     part.z += first * all->n;
     part.y += first * all->n;
-    if (all->bias || all->function)
-        strata__on_threads(rows, all->n, finish_rows, &part);
+    strata__on_threads(rows, all->n, activate_rows, &part);
 }
 
 /* --- a product --- */
@@ -97,17 +83,10 @@ static strata__grid_matrix on_grid(const strata__matrix *matrix, const strata_te
                                  .whole = !tensor->matrix && !tensor->layout.split};
 }
 
-/* y = activation(x·kernel + bias) */
-static void multiply_and_finish(const saved *s, const strata_tensor *x, const strata_tensor *kernel,
-                                const finish *all)
+/* y = activation(x·kernel + bias), x·kernel + bias in z */
+static void multiply(const saved *s, const strata_tensor *x, const strata_tensor *kernel,
+                     const strata_tensor *bias, const activated *activation)
 {
-    if (kernel->matrix) {
-        strata__matmul(x->ctx, STRATA__PLAIN, on_grid(&s->x, x, x->data),
-                       on_grid(kernel->matrix, kernel, kernel->data), 0.0f,
-                       on_grid(&s->y, s->z, s->z->data));
-        finish_on_threads(all, 0, s->rows);
-        return;
-    }
     strata__gemm_call product = {.m = s->rows,
                                  .n = s->n,
                                  .k = s->k,
@@ -115,11 +94,19 @@ static void multiply_and_finish(const saved *s, const strata_tensor *x, const st
                                  .lda = s->k,
                                  .b = kernel->data,
                                  .ldb = s->n,
-                                 .c = all->z,
+                                 .c = s->z->data,
                                  .ldc = s->n,
-                                 .finish = finish_on_threads,
-                                 .user = all};
-    strata__gemm_call_run(x->ctx, &product);
+                                 .bias = bias ? bias->data : NULL,
+                                 .finish = activation->function ? activate_on_threads : NULL,
+                                 .user = activation};
+    if (!kernel->matrix) {
+        strata__gemm_call_run(x->ctx, &product);
+        return;
+    }
+    strata__matmul(x->ctx, STRATA__PLAIN, on_grid(&s->x, x, x->data),
+                   on_grid(kernel->matrix, kernel, kernel->data), 0.0f,
+                   on_grid(&s->y, s->z, s->z->data));
+    strata__gemm_finish(&product, 0, s->rows);
 }
 
 /* dx = dz·Wᵀ */
@@ -135,16 +122,23 @@ static void input_gradient(const saved *s, strata_tensor *x, const strata_tensor
                      dx, s->k);
 }
 
-/* dW = xᵀ·dz. A part; on the grid its rows are summed along the columns of the mesh. */
-static void kernel_gradient(const saved *s, const strata_tensor *x, strata_tensor *kernel,
-                            const strata_tensor *y, const float *dz)
+/* dW = xᵀ·dz and db = Σ_rows dz. Parts; on the grid the rows of dW are summed along the columns of
+ * the mesh. */
+static void parameter_gradients(const saved *s, const strata_tensor *x, strata_tensor *kernel,
+                                strata_tensor *bias, const strata_tensor *y, const float *dz)
 {
-    float beta, *dw = strata__gradient_into(kernel, &beta);
-    if (dw && kernel->matrix)
+    float beta, bias_beta;
+    float *dw = strata__gradient_into(kernel, &beta), *db = strata__gradient_into(bias, &bias_beta);
+    if (dw && !kernel->matrix) {
+        strata__batch_product_part(x->ctx, x->data, dz, s->rows, s->k, s->n, beta, dw, bias_beta,
+                                   db);
+        return;
+    }
+    if (db)
+        strata__batch_sum_part(dz, s->rows, s->n, bias_beta, db);
+    if (dw)
         strata__matmul(x->ctx, STRATA__A_TRANSPOSED, on_grid(&s->x, x, x->data),
                        on_grid(&s->y, y, dz), beta, on_grid(kernel->matrix, kernel, dw));
-    else if (dw)
-        strata__batch_product_part(x->ctx, x->data, dz, s->rows, s->k, s->n, beta, dw);
 }
 
 /* dz, the gradient before a fused activation: in dy's own memory if nobody else reads it, else in
@@ -173,10 +167,7 @@ static void gradient(strata_context *ctx, strata__node *node)
     const strata_tensor *y = node->outputs[0];
     float *own;
     const float *dz = before_activation(s, y, &own);
-    float beta, *db = strata__gradient_into(bias, &beta);
-    if (db)
-        strata__batch_sum_part(dz, s->rows, s->n, beta, db);
-    kernel_gradient(s, x, kernel, y, dz);
+    parameter_gradients(s, x, kernel, bias, y, dz);
     input_gradient(s, x, kernel, y, dz);
     strata__free(ctx, own);
 }
@@ -233,13 +224,12 @@ static strata_tensor *product(const char *who, strata_tensor *x, strata_tensor *
     if (!s.z || (kernel->matrix &&
                  (describe(who, x, &s.x) != STRATA_OK || describe(who, y, &s.y) != STRATA_OK)))
         return NULL;
-    finish f = {.function = function,
-                .arguments = function ? activation->config : NULL,
-                .bias = bias ? bias->data : NULL,
-                .n = s.n,
-                .z = s.z->data,
-                .y = y->data};
-    multiply_and_finish(&s, x, kernel, &f);
+    activated f = {.function = function,
+                   .arguments = function ? activation->config : NULL,
+                   .n = s.n,
+                   .z = s.z->data,
+                   .y = y->data};
+    multiply(&s, x, kernel, bias, &f);
     record(&s, activation, (strata_tensor *[]){x, kernel, bias}, y);
     return y;
 }

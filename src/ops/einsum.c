@@ -205,7 +205,7 @@ static void kernel_gradient(const plan *p, const strata_tensor *x, strata_tensor
     const float *a = arranged(x, p->x_axes, &own);
     for (int64_t i = 0; i < p->shared; i++)
         strata__batch_product_part(x->ctx, a + i * m * k, dy + i * m * n, m, k, n, 0.0f,
-                                   dkernel.data + i * k * n);
+                                   dkernel.data + i * k * n, 0.0f, NULL);
     strata__free(x->ctx, own);
     target_give(kernel, &dkernel);
 }

@@ -6,7 +6,10 @@
 #include <dnnl.h>
 #include <omp.h>
 
+#include "base/vector.h"
 #include "ops/gemm_avx512.h"
+#include "ops/reduce.h"
+#include "ops/threads.h"
 
 static void scale(float *c, int64_t ldc, int64_t m, int64_t n, float beta)
 {
@@ -14,6 +17,30 @@ static void scale(float *c, int64_t ldc, int64_t m, int64_t n, float beta)
         for (int64_t j = 0; j < n; j++)
             c[i * ldc + j] = beta == 0.0f ? 0.0f : beta * c[i * ldc + j];
     }
+}
+
+/* --- what follows a product --- */
+
+STRATA__SIMD static void add_bias(const void *user, int64_t first, int64_t count)
+{
+    const strata__gemm_call *g = user;
+    for (int64_t i = first; i < first + count; i++) {
+        float *c = g->c + i * g->ldc;
+#pragma omp simd
+        for (int64_t j = 0; j < g->n; j++)
+            c[j] += g->bias[j];
+    }
+}
+
+void strata__gemm_finish(const strata__gemm_call *g, int64_t first, int64_t count)
+{
+    if (g->bias) {
+        strata__gemm_call rows = *g;
+        rows.c += first * g->ldc;
+        strata__on_threads(count, g->n, add_bias, &rows);
+    }
+    if (g->finish)
+        g->finish(g->user, first, count);
 }
 
 /* --- libraries --- */
@@ -40,11 +67,13 @@ enum { B_IN_CACHE = 1 << 18, ROWS_IN_CACHE = 1 << 15 };
 static int64_t rows_at_a_time(const strata__gemm_call *g)
 {
     int64_t rows = (int64_t)ROWS_IN_CACHE * omp_get_max_threads() / (g->n + 1) + 1;
-    return !g->finish || g->k * g->n > B_IN_CACHE || rows > g->m ? g->m : rows;
+    return !(g->finish || g->bias) || g->k * g->n > B_IN_CACHE || rows > g->m ? g->m : rows;
 }
 
 static void by_library(const strata__gemm_call *g, void (*multiply)(const strata__gemm_call *))
 {
+    if (g->b_sums)
+        strata__sum_rows(g->b, g->k, g->n, g->b_sums);
     int64_t height = rows_at_a_time(g);
     for (int64_t first = 0; first < g->m; first += height) {
         strata__gemm_call part = *g;
@@ -52,8 +81,7 @@ static void by_library(const strata__gemm_call *g, void (*multiply)(const strata
         part.a += first * (g->transpose_a ? 1 : g->lda);
         part.c += first * g->ldc;
         multiply(&part);
-        if (g->finish)
-            g->finish(g->user, first, part.m);
+        strata__gemm_finish(g, first, part.m);
     }
 }
 
@@ -92,12 +120,13 @@ void strata__gemm_float32(strata_context *ctx, const strata__gemm_call *g)
 
 void strata__gemm_call_run(strata_context *ctx, const strata__gemm_call *g)
 {
+    if (g->m == 0 && g->b_sums)
+        strata__sum_rows(g->b, g->k, g->n, g->b_sums);
     if (g->m == 0 || g->n == 0)
         return;
     if (g->k == 0) {
         scale(g->c, g->ldc, g->m, g->n, g->beta);
-        if (g->finish)
-            g->finish(g->user, 0, g->m);
+        strata__gemm_finish(g, 0, g->m);
         return;
     }
     if (ctx->precision == STRATA__MIXED_BFLOAT16)

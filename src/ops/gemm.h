@@ -24,6 +24,8 @@ typedef struct strata__gemm_call {
     float beta;
     float *c;
     int64_t ldc;
+    const float *bias; /* NULL, or (n), added to each row of c */
+    double *b_sums; /* NULL, or (n): gets Σ of b's rows added; b is not transposed then, ldb = n */
     /* NULL, or called once for each row of c when it is formed, some rows at a time while they are
      * in the cache. */
     void (*finish)(const void *user, int64_t first, int64_t count);
@@ -32,6 +34,9 @@ typedef struct strata__gemm_call {
 
 /* The same with all that a product can have. Local. */
 void strata__gemm_call_run(strata_context *ctx, const strata__gemm_call *call);
+
+/* Bias and finish of some rows of c that are formed. Local. */
+void strata__gemm_finish(const strata__gemm_call *call, int64_t first, int64_t count);
 
 /* float32 whatever the precision; no size is 0. May be called by threads of a parallel region.
  * Local. */

@@ -19,8 +19,8 @@
  * first-level cache. The first strip forms its tiles from b itself and packs it on the way. A
  * transposed a has its elements of one row far apart, and is packed in strips (terms × STRIDE).
  * While a tile is at work, what is needed next is fetched a line at a time into the second-level
- * cache: the rows of the next strip of a and c, or, where a is transposed, the next terms of a and
- * b.
+ * cache: the next panel of b in the first strip, then the rows of the next strip of a and c, or,
+ * where a is transposed, the next terms of a and b.
  */
 #define AVX512 __attribute__((target("avx512f")))
 
@@ -41,10 +41,12 @@ enum {
 
 /* --- a tile --- */
 
-/* Two streams of lines that are fetched for later, and how far the next lines are. */
+/* Three streams of lines that are fetched for later, c's two lines wide: how far the next lines
+ * are, and after how many terms they are fetched. */
 typedef struct soon {
-    const float *a, *b;
-    int64_t step;
+    const float *a, *b, *c;
+    int64_t step, c_step;
+    int64_t pace;
 } soon;
 
 typedef struct tile {
@@ -58,7 +60,8 @@ typedef struct tile {
     float beta;
     float *c;
     int64_t c_stride;
-    __mmask16 lanes[2]; /* columns that c has */
+    const float *bias;  /* (WIDE) */
+    __mmask16 lanes[2]; /* columns that c and the bias have */
 } tile;
 
 /* c = beta·c + the sums. */
@@ -85,27 +88,29 @@ static inline __attribute__((always_inline)) AVX512 void
 form_tile(const tile *t, const int rows, const bool transposed, const bool packs)
 {
     __m512 sums[TALL][2];
-    _Pragma("GCC unroll 14") for (int i = 0; i < rows; i++)
+    sums[0][0] = _mm512_maskz_loadu_ps(t->lanes[0], t->bias);
+    sums[0][1] = _mm512_maskz_loadu_ps(t->lanes[1], t->bias + LANES);
+    _Pragma("GCC unroll 14") for (int i = 1; i < rows; i++)
     {
-        sums[i][0] = _mm512_setzero_ps();
-        sums[i][1] = _mm512_setzero_ps();
+        sums[i][0] = sums[0][0];
+        sums[i][1] = sums[0][1];
     }
-    int64_t a_stride = t->a_stride, b_stride = t->b_stride, c_stride = t->c_stride;
+    int64_t a_stride = t->a_stride, b_stride = t->b_stride;
     /* Rows 0, 3, 6, 9 and 12: the others are one and two strides away, as an address can say. */
     const float *a0 = t->a, *a3 = a0 + 3 * a_stride, *a6 = a3 + 3 * a_stride,
                 *a9 = a6 + 3 * a_stride, *a12 = a9 + 3 * a_stride;
-    const float *b = t->b, *c_soon = t->c + rows * c_stride;
+    const float *b = t->b;
     float *packed = t->packed;
     soon soon = t->soon;
-    for (int64_t left = t->terms; left > 0; left -= PACE) {
+    for (int64_t left = t->terms; left > 0; left -= soon.pace) {
         _mm_prefetch(soon.a, _MM_HINT_T1);
         _mm_prefetch(soon.b, _MM_HINT_T1);
-        _mm_prefetch(c_soon, _MM_HINT_T1);
-        _mm_prefetch(c_soon + LANES, _MM_HINT_T1);
+        _mm_prefetch(soon.c, _MM_HINT_T1);
+        _mm_prefetch(soon.c + LANES, _MM_HINT_T1);
         soon.a += soon.step;
         soon.b += soon.step;
-        c_soon += c_stride;
-        for (int64_t n = left < PACE ? left : PACE; n > 0; n--) {
+        soon.c += soon.c_step;
+        for (int64_t n = left < soon.pace ? left : soon.pace; n > 0; n--) {
             __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + LANES);
             _mm_prefetch(b + AHEAD * b_stride, _MM_HINT_T0);
             _mm_prefetch(b + AHEAD * b_stride + LANES, _MM_HINT_T0);
@@ -260,6 +265,29 @@ static AVX512 void pack_strips(const float *a, int64_t lda, int64_t terms, int64
     }
 }
 
+/* sums (WIDE) += Σ of the terms of a panel: of four at a time in float, of those in double. */
+static AVX512 void add_sums(const float *panel, int64_t stride, int64_t terms,
+                            const __mmask16 lanes[2], double *sums)
+{
+    for (int half = 0; half < 2; half++, panel += LANES, sums += LANES) {
+        __mmask16 there = lanes[half];
+        __m512d low = _mm512_maskz_loadu_pd((__mmask8)there, sums);
+        __m512d high = _mm512_maskz_loadu_pd((__mmask8)(there >> 8), sums + 8);
+        for (int64_t l = 0; l < terms; l += 4) {
+            const float *b = panel + l * stride;
+            __m512 x[4];
+            _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) x[i] =
+                _mm512_maskz_loadu_ps(l + i < terms ? there : 0, b + i * stride);
+            __m512 sum = _mm512_add_ps(_mm512_add_ps(x[0], x[1]), _mm512_add_ps(x[2], x[3]));
+            __m256d upper = _mm512_extractf64x4_pd(_mm512_castps_pd(sum), 1);
+            low = _mm512_add_pd(low, _mm512_cvtps_pd(_mm512_castps512_ps256(sum)));
+            high = _mm512_add_pd(high, _mm512_cvtps_pd(_mm256_castpd_ps(upper)));
+        }
+        _mm512_mask_storeu_pd(sums, (__mmask8)there, low);
+        _mm512_mask_storeu_pd(sums + 8, (__mmask8)(there >> 8), high);
+    }
+}
+
 /* --- a product --- */
 
 /* How a product is cut. */
@@ -270,7 +298,8 @@ typedef struct cut {
     bool in_place;            /* b is not packed */
     bool strips;              /* a is */
     int64_t panels;           /* of b: so many tiles has a strip */
-    int64_t ahead_a, ahead_b; /* elements that a tile fetches of the next terms of both */
+    int64_t ahead_a, ahead_b; /* elements that a tile fetches of the next terms of both; tiles of
+                               * the first strip fetch none */
 } cut;
 
 static int64_t pieces(int64_t count, int64_t most)
@@ -294,9 +323,9 @@ static cut cut_of(const strata__gemm_call *g)
     c.strips = g->transpose_a && g->lda > NEAR_COLUMNS;
     c.rows = c.strips ? smaller(g->m, ROWS_PACKED / c.height * c.height) : g->m;
     c.panels = pieces(g->n, WIDE);
-    int64_t tiles = pieces(g->m, c.height) * c.panels;
-    c.ahead_a = g->lda == g->m ? c.depth * g->m / tiles : 0;
-    c.ahead_b = g->ldb == g->n ? c.depth * g->n / tiles : 0;
+    int64_t tiles = (pieces(g->m, c.height) - 1) * c.panels;
+    c.ahead_a = g->lda == g->m && tiles ? c.depth * g->m / tiles : 0;
+    c.ahead_b = g->ldb == g->n && tiles ? c.depth * g->n / tiles : 0;
     return c;
 }
 
@@ -327,25 +356,45 @@ typedef struct strip {
     float *panels;
 } strip;
 
-/* What tile n of a strip fetches: two rows of the next strip of a, or a share of the next terms of
- * a and b. */
-static soon soon_of(const strata__gemm_call *g, const cut *c, const strip *s, int64_t n)
+/* The panel of b from this column on, two lines a term: in two columns of lines, or in two halves
+ * of rows if they follow each other. */
+static soon next_panel(const strata__gemm_call *g, const strip *s, int64_t column)
 {
-    int64_t next_row = s->row + c->height + 2 * n, next_term = s->term + c->depth;
-    if (!g->transpose_a && 2 * n + 1 < c->height && next_row + 1 < g->m) {
-        const float *a = s->a + (c->height + 2 * n) * g->lda;
-        return (soon){a, a + g->lda, PACE};
-    }
-    if (g->transpose_a && next_term < g->k)
-        return (soon){g->a + next_term * g->lda + (s->tile + n) * c->ahead_a,
-                      g->b + next_term * g->ldb + (s->tile + n) * c->ahead_b, LANES};
-    return (soon){s->a, s->a, 0};
+    const float *b =
+        g->transpose_b ? g->b + column * g->ldb + s->term : g->b + s->term * g->ldb + column;
+    int64_t half = g->transpose_b ? WIDE / 2 * g->ldb : LANES;
+    return (soon){b, b + half, b, g->transpose_b ? LANES : g->ldb, 0, 1};
 }
+
+/* What a tile of the first strip fetches, the next panel unless it is there; what another one does:
+ * rows of the next strip of c, and two of a or a share of the next terms of a and b. */
+static soon soon_of(const strata__gemm_call *g, const cut *c, const strip *s, int64_t column)
+{
+    int64_t n = column / WIDE, next_row = s->row + c->height + 2 * n;
+    int64_t next_term = s->term + c->depth;
+    bool there = c->in_place || (g->transpose_a && s->term > 0) || column + WIDE >= g->n;
+    if (s->row == 0 && !there && (!g->transpose_b || g->ldb == s->terms))
+        return next_panel(g, s, column + WIDE);
+    soon soon = {s->a, s->a, g->c + (s->row + s->rows) * g->ldc + column, 0, g->ldc, PACE};
+    if (!g->transpose_a && 2 * n + 1 < c->height && next_row + 1 < g->m) {
+        soon.a = s->a + (c->height + 2 * n) * g->lda;
+        soon.b = soon.a + g->lda;
+        soon.step = PACE;
+    } else if (g->transpose_a && s->row > 0 && next_term < g->k) {
+        int64_t share = s->tile - c->panels + n;
+        soon.a = g->a + next_term * g->lda + share * c->ahead_a;
+        soon.b = g->b + next_term * g->ldb + share * c->ahead_b;
+        soon.step = LANES;
+    }
+    return soon;
+}
+
+static const float no_bias[WIDE];
 
 static void form_strip(const strata__gemm_call *g, const cut *c, const strip *s)
 {
     bool first_of_panels = s->row == 0 && !c->in_place;
-    for (int64_t column = 0, n = 0; column < g->n; column += WIDE, n++) {
+    for (int64_t column = 0; column < g->n; column += WIDE) {
         int64_t columns = smaller(WIDE, g->n - column);
         bool packs = first_of_panels && !g->transpose_b && s->rows == TALL && columns == WIDE;
         bool packed = !c->in_place && !packs;
@@ -360,15 +409,19 @@ static void form_strip(const strata__gemm_call *g, const cut *c, const strip *s)
                   .b = packed ? panel : b,
                   .b_stride = packed ? WIDE : g->ldb,
                   .packed = panel,
-                  .soon = soon_of(g, c, s, n),
+                  .soon = soon_of(g, c, s, column),
                   .beta = s->term ? 1.0f : g->beta,
                   .c = g->c + s->row * g->ldc + column,
                   .c_stride = g->ldc,
+                  .bias = g->bias && s->term == 0 ? g->bias + column : no_bias,
                   .lanes = {first_lanes(columns), first_lanes(columns - LANES)}};
         if (packs)
             (g->transpose_a ? columns_and_pack : rows_and_pack)(&t);
         else
             (g->transpose_a ? by_columns : by_rows)[s->rows](&t);
+        if (s->row == 0 && g->b_sums)
+            add_sums(panel ? panel : b, panel ? WIDE : g->ldb, s->terms, t.lanes,
+                     g->b_sums + column);
     }
 }
 

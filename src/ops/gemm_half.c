@@ -5,6 +5,7 @@
 #include "ops/gemm.h"
 #include "ops/half.h"
 #include "ops/onednn.h"
+#include "ops/reduce.h"
 
 /*
  * A product of two bfloat16 numbers is exact in float32. So on processors without matrix tiles the
@@ -96,17 +97,20 @@ static void multiply_in_tiles(strata_context *ctx, const strata__gemm_call *g)
     }
     strata__free(ctx, b);
     strata__free(ctx, a);
-    if (g->finish)
-        g->finish(g->user, 0, g->m);
+    strata__gemm_finish(g, 0, g->m);
 }
 
-void strata__gemm_bfloat16(strata_context *ctx, const strata__gemm_call *g)
+void strata__gemm_bfloat16(strata_context *ctx, const strata__gemm_call *call)
 {
+    strata__gemm_call product = *call; /* sums are of what is not rounded */
+    product.b_sums = NULL;
+    if (call->b_sums)
+        strata__sum_rows(call->b, call->k, call->n, call->b_sums);
     bool tiles = ctx->settings.gemm == STRATA__GEMM_AUTO
                      ? has_tiles()
                      : ctx->settings.gemm == STRATA__GEMM_ONEDNN;
     if (tiles)
-        multiply_in_tiles(ctx, g);
+        multiply_in_tiles(ctx, &product);
     else
-        multiply_rounded(ctx, g);
+        multiply_rounded(ctx, &product);
 }

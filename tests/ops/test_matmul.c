@@ -39,11 +39,11 @@ static void multiply(bool transpose_a, bool transpose_b, int64_t m, int64_t n, i
 /* Matrices with a stride that is longer than their rows. */
 enum { EXTRA = 3 };
 
-static void spread(const double *from, int64_t rows, int64_t columns, float *to)
+static void spread(const double *from, int64_t rows, int64_t columns, int64_t extra, float *to)
 {
     for (int64_t i = 0; i < rows; i++) {
-        for (int64_t j = 0; j < columns + EXTRA; j++)
-            to[i * (columns + EXTRA) + j] = j < columns ? (float)from[i * columns + j] : NAN;
+        for (int64_t j = 0; j < columns + extra; j++)
+            to[i * (columns + extra) + j] = j < columns ? (float)from[i * columns + j] : NAN;
     }
 }
 
@@ -64,21 +64,43 @@ static void finish_rows(const void *user, int64_t first, int64_t count)
     }
 }
 
+/* Σ of b's rows, which were added to 1, 2, … */
+static void check_sums(const double *b, int64_t k, int64_t n, const double *sums)
+{
+    double worst = 0;
+    for (int64_t j = 0; j < n; j++) {
+        double sum = (double)(j + 1);
+        for (int64_t l = 0; l < k; l++)
+            sum += (double)(float)b[l * n + j];
+        worst = fmax(worst, fabs(sums[j] - sum));
+    }
+    assert_all_near(worst, 0, 1e-7 * (double)(k + 10));
+}
+
+/* With all that a product can have: a bias, sums of b if it is not transposed, and finished rows.
+ */
 static void check_local(strata_context *ctx, const int64_t sizes[3], bool ta, bool tb, float beta,
                         bool finishes)
 {
-    static double a[MOST], b[MOST], c[MOST];
-    static float fa[2 * MOST], fb[2 * MOST], fc[2 * MOST];
+    static double a[MOST], b[MOST], c[MOST], bias[MOST], sums[MOST];
+    static float fa[2 * MOST], fb[2 * MOST], fc[2 * MOST], fbias[MOST];
     static finished f;
     finished *user = &f;
-    int64_t m = sizes[0], n = sizes[1], k = sizes[2];
+    int64_t m = sizes[0], n = sizes[1], k = sizes[2], extra = finishes && !tb ? 0 : EXTRA;
     test_values(a, m * k, 1);
     test_values(b, k * n, 2);
     test_values(c, m * n, 3);
-    spread(a, ta ? k : m, ta ? m : k, fa);
-    spread(b, tb ? n : k, tb ? k : n, fb);
-    spread(c, m, n, fc);
+    test_values(bias, n, 4);
+    spread(a, ta ? k : m, ta ? m : k, EXTRA, fa);
+    spread(b, tb ? n : k, tb ? k : n, extra, fb);
+    spread(c, m, n, EXTRA, fc);
     multiply(ta, tb, m, n, k, a, b, (double)beta, c);
+    for (int64_t j = 0; j < n; j++) {
+        fbias[j] = (float)bias[j];
+        sums[j] = (double)(j + 1);
+        for (int64_t i = 0; finishes && i < m; i++)
+            c[i * n + j] += bias[j];
+    }
     f = (finished){.c = fc, .ldc = n + EXTRA, .n = n};
     strata__gemm_call call = {.transpose_a = ta,
                               .transpose_b = tb,
@@ -88,13 +110,17 @@ static void check_local(strata_context *ctx, const int64_t sizes[3], bool ta, bo
                               .a = fa,
                               .lda = (ta ? m : k) + EXTRA,
                               .b = fb,
-                              .ldb = (tb ? k : n) + EXTRA,
+                              .ldb = (tb ? k : n) + extra,
                               .beta = beta,
                               .c = fc,
                               .ldc = n + EXTRA,
+                              .bias = finishes ? fbias : NULL,
+                              .b_sums = finishes && !tb ? sums : NULL,
                               .finish = finishes ? finish_rows : NULL,
                               .user = &user};
     strata__gemm_call_run(ctx, &call);
+    if (finishes && !tb)
+        check_sums(b, k, n, sums);
     double worst = 0;
     bool once = true, inside = true; /* nothing is written beside c */
     for (int64_t i = 0; i < m; i++) {
