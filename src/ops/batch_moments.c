@@ -16,10 +16,27 @@ STRATA__SIMD static void add_row(const float *a, const float *b, double w, int64
     }
 }
 
+/* Four rows of weight 1. */
+STRATA__SIMD static void add_rows(const float *a, const float *b, int64_t n, double *sum,
+                                  double *dot)
+{
+    const float *a1 = a + n, *a2 = a1 + n, *a3 = a2 + n;
+    const float *b1 = b + n, *b2 = b1 + n, *b3 = b2 + n;
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) {
+        sum[j] += ((double)a[j] + (double)a1[j]) + ((double)a2[j] + (double)a3[j]);
+        dot[j] += ((double)a[j] * (double)b[j] + (double)a1[j] * (double)b1[j]) +
+                  ((double)a2[j] * (double)b2[j] + (double)a3[j] * (double)b3[j]);
+    }
+}
+
 void strata__batch_moments_part(const float *a, const float *b, const float *w, int64_t rows,
                                 int64_t n, double *sum, double *dot)
 {
-    for (int64_t i = 0; i < rows; i++) {
+    int64_t i = 0;
+    for (; !w && i + 4 <= rows; i += 4)
+        add_rows(a + i * n, b + i * n, n, sum, dot);
+    for (; i < rows; i++) {
         double weight = w ? (double)w[i] : 1.0;
         if (weight != 0.0)
             add_row(a + i * n, b + i * n, weight, n, sum, dot);

@@ -12,6 +12,9 @@
 
 /* Values normalized again at once for the gradients of γ and β: they stay in the nearest cache. */
 #define TILE 4096
+/* Values of x that gradients are formed for at once on a thread: they, dy and dx stay in the
+ * second-level cache from one pass to the next. */
+#define BLOCK 65536
 
 /*
  * Rows of n values, of which this rank has `own`: y = u·γ + β with u = (x − c)·r. A row that is
@@ -87,13 +90,15 @@ STRATA__SIMD static void row_gradient_sums(const float *x, const float *dy, int6
     *sum = b;
 }
 
-/* dx = r·(g − offset − u·slope) */
+/* dx = r·(g − offset − u·slope), added where it `adds` */
 STRATA__SIMD static void row_gradient(const float *x, const float *dy, int64_t n, row k,
-                                      const float *gamma, float offset, float slope, float *dx)
+                                      const float *gamma, float offset, float slope, bool adds,
+                                      float *dx)
 {
 #pragma omp simd
     for (int64_t j = 0; j < n; j++)
-        dx[j] = k.r * (dy[j] * gamma[j] - offset - ((x[j] - k.center) * k.r + k.rest) * slope);
+        dx[j] = (adds ? dx[j] : 0.0f) +
+                k.r * (dy[j] * gamma[j] - offset - ((x[j] - k.center) * k.r + k.rest) * slope);
 }
 
 /* --- a sum and then a pass over the rows --- */
@@ -104,6 +109,7 @@ typedef struct work {
     const float *x, *dy;
     const float *gamma, *beta; /* (own) */
     float *y, *dx;
+    bool adds;    /* to dx */
     double *sums; /* (2, count): Σx² and Σx, or Σg·u and Σg */
 } work;
 
@@ -180,7 +186,7 @@ static void transform_gradient(const void *user, int64_t first, int64_t count)
         double offset =
             centred ? w->sums[k->count + i] / n : -(double)k->mean[i] * (double)k->r[i] * slope;
         row_gradient(w->x + i * k->own, w->dy + i * k->own, k->own, row_at(k, i), w->gamma,
-                     (float)offset, (float)slope, w->dx + i * k->own);
+                     (float)offset, (float)slope, w->adds, w->dx + i * k->own);
     }
 }
 
@@ -197,42 +203,56 @@ static const float *values_or(strata_context *ctx, const strata_tensor *vector, 
     return *own;
 }
 
-/* dγ = Σ dy·u and dβ = Σ dy over the rows of the own samples; u is formed again tile by tile. */
-static void parameter_gradients(strata_context *ctx, const rows *k, const strata_tensor *x,
-                                const float *dy, strata_tensor *gamma, strata_tensor *beta)
+/* Σdy (n) and Σdy·u (n) get those of the rows; u is formed again tile by tile. */
+static void add_parameter_sums(const work *w, float *u, double *sums)
 {
+    const rows *k = w->rows;
     int64_t n = k->own, height = TILE / (n + 1) + 1;
-    double *sums = strata__scratch(ctx, 2 * n, sizeof *sums); /* Σdy (n), Σdy·u (n) */
-    float *u = strata__scratch(ctx, height * n, sizeof *u);
-    memset(sums, 0, (size_t)(2 * n) * sizeof *sums);
     for (int64_t first = 0; first < k->count; first += height) {
         int64_t count = height < k->count - first ? height : k->count - first;
         for (int64_t i = 0; i < count; i++)
-            row_normalize((const float *)x->data + (first + i) * n, n, row_at(k, first + i),
-                          u + i * n);
-        strata__batch_moments_part(dy + first * n, u, NULL, count, n, sums, sums + n);
+            row_normalize(w->x + (first + i) * n, n, row_at(k, first + i), u + i * n);
+        strata__batch_moments_part(w->dy + first * n, u, NULL, count, n, sums, sums + n);
     }
-    strata__batch_gradient_part(beta, x, sums);
-    strata__batch_gradient_part(gamma, x, sums + n);
-    strata__free(ctx, u);
-    strata__free(ctx, sums);
 }
 
-static void input_gradient(strata_context *ctx, const rows *k, strata_tensor *x, const float *dy,
-                           const strata_tensor *gamma)
+/* Where the gradients of γ and β are summed; sums NULL: nobody wants them. */
+typedef struct parameter_sums {
+    double *sums; /* Σdy (n), Σdy·u (n) */
+    float *u;     /* a tile */
+} parameter_sums;
+
+static void form_gradients(strata_context *ctx, const work *w, const parameter_sums *p)
 {
-    float *own;
-    const float *factors = values_or(ctx, gamma, k->own, 1.0f, &own);
-    double *sums = strata__scratch(ctx, 2 * k->count, sizeof *sums);
-    strata_tensor *dx = strata_tensor_keep(strata__tensor_like(x));
-    if (!dx)
-        strata__abort(ctx, "gradient of a normalization");
-    work w = {.rows = k, .x = x->data, .dy = dy, .gamma = factors, .dx = dx->data, .sums = sums};
-    sum_and_pass(ctx, &w, k->scaling == STRATA__STANDARDIZED, measure_gradient, transform_gradient);
-    strata__gradient_give(x, dx);
-    strata_tensor_release(dx);
-    strata__free(ctx, sums);
-    strata__free(ctx, own);
+    if (p->sums)
+        add_parameter_sums(w, p->u, p->sums);
+    if (w->dx)
+        sum_and_pass(ctx, w, w->rows->scaling == STRATA__STANDARDIZED, measure_gradient,
+                     transform_gradient);
+}
+
+/* Some rows after the other; all at once where they are split, and their sums joined. */
+static void in_blocks(strata_context *ctx, const work *all, const parameter_sums *p)
+{
+    const rows *k = all->rows;
+    if (k->split) {
+        form_gradients(ctx, all, p);
+        return;
+    }
+    int64_t height = (int64_t)BLOCK * omp_get_max_threads() / (k->own + 1) + 1;
+    for (int64_t first = 0; first < k->count; first += height) {
+        rows part = *k;
+        part.count = height < k->count - first ? height : k->count - first;
+        part.mean += first;
+        part.rest += first;
+        part.r += first;
+        work w = *all;
+        w.rows = &part;
+        w.x += first * k->own;
+        w.dy += first * k->own;
+        w.dx += w.dx ? first * k->own : 0;
+        form_gradients(ctx, &w, p);
+    }
 }
 
 typedef struct saved {
@@ -244,11 +264,32 @@ static void gradient(strata_context *ctx, strata__node *node)
 {
     const rows *k = &((const saved *)node->saved)->rows;
     strata_tensor *x = node->inputs[0], *gamma = node->inputs[1], *beta = node->inputs[2];
-    const float *dy = strata__gradient_at(node, 0)->data;
-    if (strata__wants(gamma) || strata__wants(beta))
-        parameter_gradients(ctx, k, x, dy, gamma, beta);
-    if (strata__wants(x))
-        input_gradient(ctx, k, x, dy, gamma);
+    int64_t n = k->own;
+    float into = 0.0f, *ones;
+    parameter_sums p = {0};
+    if (strata__wants(gamma) || strata__wants(beta)) {
+        p.sums = strata__scratch(ctx, 2 * n, sizeof *p.sums);
+        p.u = strata__scratch(ctx, (TILE / (n + 1) + 1) * n, sizeof *p.u);
+        memset(p.sums, 0, (size_t)(2 * n) * sizeof *p.sums);
+    }
+    work w = {.rows = k,
+              .x = x->data,
+              .dy = strata__gradient_at(node, 0)->data,
+              .gamma = values_or(ctx, gamma, n, 1.0f, &ones),
+              .dx = strata__gradient_into(x, &into),
+              .sums = strata__scratch(ctx, 2 * k->count, sizeof *w.sums)};
+    if (strata__wants(x) && !w.dx)
+        strata__abort(ctx, "gradient of a normalization");
+    w.adds = into != 0.0f;
+    in_blocks(ctx, &w, &p);
+    if (p.sums) {
+        strata__batch_gradient_part(beta, x, p.sums);
+        strata__batch_gradient_part(gamma, x, p.sums + n);
+    }
+    strata__free(ctx, w.sums);
+    strata__free(ctx, ones);
+    strata__free(ctx, p.u);
+    strata__free(ctx, p.sums);
 }
 
 /* --- the operation --- */
