@@ -54,17 +54,23 @@ best_peer() { # WORKLOAD [OPTIONS]
 
 # --- ours -------------------------------------------------------------------------------------------------------------------
 
+# A program's rows; a failure is told, and leaves none.
+launch() { # RANKS PROGRAM [OPTIONS]
+    ranks=$1 program=$2
+    shift 2
+    [ "$ranks" -gt "$cores" ] && yields=1 || yields=0
+    OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=$yields \
+        "$MPIRUN" -n "$ranks" "$bench/$program" "$@" 2> "$errors" ||
+        { echo "$program $* on $ranks ranks failed:"; cat "$errors"; } >&2
+}
+
 # Fields of tests/bench/bench_train.c; the fastest of three runs.
 ours() { # RANKS THREADS WORKLOAD [OPTIONS]
     ranks=$1 threads=$2
     shift 2
-    for run in 1 2 3; do
-        if [ "$threads" = 1 ]; then
-            "$MPIRUN" -n "$ranks" "$bench/bench_train" "$@" 2> /dev/null
-        else
-            OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads \
-                "$MPIRUN" --bind-to none -n "$ranks" "$bench/bench_train" "$@" 2> /dev/null
-        fi
+    for _ in 1 2 3; do
+        [ "$threads" = 1 ] || export OMPI_MCA_hwloc_base_binding_policy=none
+        OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads launch "$ranks" bench_train "$@"
     done | sort -k2,2 -rn | head -n 1
 }
 
@@ -132,9 +138,9 @@ bfloat16_row() {
 
 start_row() {
     best=
-    for run in 1 2 3; do
+    for _ in 1 2 3; do
         begin=$(date +%s.%N)
-        end=$("$MPIRUN" -n 2 "$bench/bench_train" mlp 2> /dev/null | cut -d' ' -f8)
+        end=$(launch 2 bench_train mlp | cut -d' ' -f8)
         best=$(awk -v a="$end" -v b="$begin" -v c="${best:-1000}" 'BEGIN { d = a - b; print d < c ? d : c }')
     done
     row "start of mpirun -n 2 to the end of the first step, s" "$best" 1.0 "aim" "$(ratio 1 "$best")"
@@ -144,11 +150,12 @@ start_row() {
 checkpoint_rows() {
     folder=${TMPDIR:-/tmp}
     type=$(df --output=fstype "$folder" | tail -n 1)
-    "$MPIRUN" -n 4 "$bench/bench_checkpoint" "$folder" 2> /dev/null | sed "s|, MB/s|, $type&|"
+    launch 4 bench_checkpoint "$folder" | sed "s|, MB/s|, $type&|"
 }
 
 table=$(mktemp)
-trap 'rm -f "$table"' EXIT
+errors=$(mktemp)
+trap 'rm -f "$table" "$errors"' EXIT
 printf 'what\tours\tother\tname\tratio\n'
 [ -n "$(python_with keras)$(python_with torch)" ] ||
     echo "neither Keras nor PyTorch can be imported by $pythons: rows without a peer (set STRATA_BENCH_PYTHON)" >&2
@@ -160,6 +167,6 @@ bfloat16_row
 wide_rows
 start_row
 checkpoint_rows
-"$MPIRUN" -n 2 "$bench/bench_reduce" 2> /dev/null
-"$MPIRUN" -n 2 "$bench/bench_share" 2> /dev/null
-"$MPIRUN" -n 2 "$bench/bench_matmul" 2> /dev/null
+launch 2 bench_reduce
+launch 2 bench_share
+launch 2 bench_matmul
