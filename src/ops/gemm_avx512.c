@@ -450,10 +450,15 @@ static void form_product(const strata__gemm_call *g, const cut *c, float *panels
         add_terms(g, c, term, panels, strips);
 }
 
+static bool needs_memory(const cut *c)
+{
+    return panels_size(c) > SMALL || c->strips;
+}
+
 void strata__gemm_avx512(strata_context *ctx, const strata__gemm_call *g)
 {
     cut c = cut_of(g);
-    if (!strata__gemm_avx512_needs_memory(g)) {
+    if (!needs_memory(&c)) {
         _Alignas(64) float panels[SMALL];
         form_product(g, &c, panels, NULL);
         return;
@@ -466,7 +471,7 @@ void strata__gemm_avx512(strata_context *ctx, const strata__gemm_call *g)
 bool strata__gemm_avx512_needs_memory(const strata__gemm_call *g)
 {
     cut c = cut_of(g);
-    return panels_size(&c) > SMALL || c.strips;
+    return needs_memory(&c);
 }
 
 bool strata__gemm_avx512_suits(const strata__gemm_call *g)

@@ -10,8 +10,8 @@
 bool strata__gemm_avx512_suits(const strata__gemm_call *call);
 
 /*
- * The product, rows finished as soon as they are formed. An element is the sum of its k terms in
- * the order of k, whatever m and n are. In a parallel region only where
+ * The product, rows finished as soon as they are formed. An element is the bias and its k terms,
+ * added in the order of k, whatever m and n are. In a parallel region only where
  * strata__gemm_avx512_needs_memory() is false. Local.
  */
 void strata__gemm_avx512(strata_context *ctx, const strata__gemm_call *call);

@@ -328,6 +328,62 @@ static void test_layer_normalization_by_definition(void **state)
     }
 }
 
+enum { MANY = 8000, WIDTH = 37 };
+
+/* Of Σ (y + x)·upstream, y the normalized x: the gradients of x, γ and β by their formulas. */
+static void plain_gradients(const double *x, const double *gamma, const double *upstream,
+                            double *dx, double *dgamma, double *dbeta)
+{
+    for (int64_t i = 0; i < MANY; i++, x += WIDTH, dx += WIDTH, upstream += WIDTH) {
+        double mean = 0, variance = 0, slope = 0, offset = 0, u[WIDTH];
+        for (int j = 0; j < WIDTH; j++)
+            mean += x[j] / WIDTH;
+        for (int j = 0; j < WIDTH; j++)
+            variance += (x[j] - mean) * (x[j] - mean) / WIDTH;
+        double r = 1.0 / sqrt(variance + EPSILON);
+        for (int j = 0; j < WIDTH; j++) {
+            u[j] = (x[j] - mean) * r;
+            offset += upstream[j] * gamma[j] / WIDTH;
+            slope += upstream[j] * gamma[j] * u[j] / WIDTH;
+            dgamma[j] += upstream[j] * u[j];
+            dbeta[j] += upstream[j];
+        }
+        for (int j = 0; j < WIDTH; j++)
+            dx[j] = upstream[j] + r * (upstream[j] * gamma[j] - offset - u[j] * slope);
+    }
+}
+
+/* More rows than are treated at once, and an x that has a gradient already. */
+static void test_layer_normalization_beside_its_input(void **state)
+{
+    (void)state;
+    static double x[MANY * WIDTH], upstream[MANY * WIDTH], dx[MANY * WIDTH], gamma[WIDTH];
+    test_values(x, MANY * WIDTH, 1);
+    test_values(upstream, MANY * WIDTH, 2);
+    test_values(gamma, WIDTH, 3);
+    double zeros[WIDTH] = {0}, dgamma[WIDTH] = {0}, dbeta[WIDTH] = {0};
+    plain_gradients(x, gamma, upstream, dx, dgamma, dbeta);
+    const char *mesh;
+    for (int i = 0; (mesh = test_mesh(i)); i++) {
+        strata_context *ctx = test_context(mesh);
+        for (int split = 0; split < 2; split++) {
+            strata_scope_begin(ctx);
+            strata_tensor *a = test_batch(ctx, &STRATA_SHAPE(MANY, WIDTH), x);
+            strata_tensor *g = test_parameter(ctx, &STRATA_SHAPE(WIDTH), gamma);
+            strata_tensor *b = test_parameter(ctx, &STRATA_SHAPE(WIDTH), zeros);
+            strata_tape_begin(ctx);
+            strata_tensor *z =
+                strata__layer_normalization("norm", split ? strata__split(a) : a, 1, (int[]){1}, g,
+                                            b, EPSILON, STRATA__STANDARDIZED);
+            test_backward(strata_ops_add(z, a), upstream);
+            assert_all_gradient(a, dx, 2e-5);
+            assert_all_gradient(g, dgamma, 2e-3);
+            assert_all_gradient(b, dbeta, 2e-3);
+            strata_scope_end(ctx);
+        }
+    }
+}
+
 /* Values far from zero, split or not: the moments have lost nothing, nor does the result lack what
  * the mean lacks as a float32. */
 static void test_layer_normalization_far_from_zero(void **state)
@@ -414,6 +470,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_batch_normalization_of_split_features),
         cmocka_unit_test(test_batch_normalization_far_from_zero),
         cmocka_unit_test(test_layer_normalization_by_definition),
+        cmocka_unit_test(test_layer_normalization_beside_its_input),
         cmocka_unit_test(test_layer_normalization_far_from_zero),
         cmocka_unit_test(test_normalization_without_scale_and_offset),
         cmocka_unit_test(test_normalization_refuses_what_does_not_fit),
