@@ -27,8 +27,8 @@ void strata__batch_product_part(strata_context *ctx, const float *a, const float
                                  .ldc = n,
                                  .b_sums = sums};
     strata__gemm_call_run(ctx, &product);
-    for (int64_t j = 0; sum && j < n; j++)
-        sum[j] = (sum_beta == 0.0f ? 0.0f : sum_beta * sum[j]) + (float)sums[j];
+    if (sum)
+        strata__store_sums(sum, sum_beta, sums, n);
     strata__free(ctx, sums);
 }
 

@@ -120,11 +120,9 @@ void strata__gemm_float32(strata_context *ctx, const strata__gemm_call *g)
 
 void strata__gemm_call_run(strata_context *ctx, const strata__gemm_call *g)
 {
-    if (g->m == 0 && g->b_sums)
-        strata__sum_rows(g->b, g->k, g->n, g->b_sums);
-    if (g->m == 0 || g->n == 0)
-        return;
-    if (g->k == 0) {
+    if (g->m == 0 || g->n == 0 || g->k == 0) {
+        if (g->b_sums)
+            strata__sum_rows(g->b, g->k, g->n, g->b_sums);
         scale(g->c, g->ldc, g->m, g->n, g->beta);
         strata__gemm_finish(g, 0, g->m);
         return;

@@ -356,12 +356,17 @@ typedef struct strip {
     float *panels;
 } strip;
 
+/* Element (term, column) of op(b). */
+static const float *b_at(const strata__gemm_call *g, int64_t term, int64_t column)
+{
+    return g->transpose_b ? g->b + column * g->ldb + term : g->b + term * g->ldb + column;
+}
+
 /* The panel of b from this column on, two lines a term: in two columns of lines, or in two halves
  * of rows if they follow each other. */
 static soon next_panel(const strata__gemm_call *g, const strip *s, int64_t column)
 {
-    const float *b =
-        g->transpose_b ? g->b + column * g->ldb + s->term : g->b + s->term * g->ldb + column;
+    const float *b = b_at(g, s->term, column);
     int64_t half = g->transpose_b ? WIDE / 2 * g->ldb : LANES;
     return (soon){b, b + half, b, g->transpose_b ? LANES : g->ldb, 0, 1};
 }
@@ -398,8 +403,7 @@ static void form_strip(const strata__gemm_call *g, const cut *c, const strip *s)
         int64_t columns = smaller(WIDE, g->n - column);
         bool packs = first_of_panels && !g->transpose_b && s->rows == TALL && columns == WIDE;
         bool packed = !c->in_place && !packs;
-        const float *b =
-            g->transpose_b ? g->b + column * g->ldb + s->term : g->b + s->term * g->ldb + column;
+        const float *b = b_at(g, s->term, column);
         float *panel = c->in_place ? NULL : s->panels + column * s->terms;
         if (first_of_panels && packed)
             (g->transpose_b ? pack_columns : pack_rows)(b, g->ldb, s->terms, columns, panel);

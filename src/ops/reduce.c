@@ -47,10 +47,10 @@ void strata__sum_rows(const float *x, int64_t rows, int64_t n, double *sums)
         sum_strip(x + j, rows, n, n - j < TILE ? n - j : TILE, sums + j);
 }
 
-static void store(float *y, float beta, const double *sums, int64_t count)
+void strata__store_sums(float *y, float beta, const double *sums, int64_t n)
 {
-    for (int64_t j = 0; j < count; j++)
-        y[j] = (beta == 0.0f ? 0.0f : y[j]) + (float)sums[j];
+    for (int64_t j = 0; j < n; j++)
+        y[j] = (beta == 0.0f ? 0.0f : beta * y[j]) + (float)sums[j];
 }
 
 void strata__sum_axis(const float *x, int64_t outer, int64_t n, int64_t inner, float beta, float *y)
@@ -65,7 +65,7 @@ void strata__sum_axis(const float *x, int64_t outer, int64_t n, int64_t inner, f
                 sums[0] = sum_run(block, n);
             else
                 sum_strip(block + j, n, inner, count, sums);
-            store(y + o * inner + j, beta, sums, count);
+            strata__store_sums(y + o * inner + j, beta, sums, count);
         }
     }
 }

@@ -13,4 +13,7 @@ void strata__sum_axis(const float *x, int64_t outer, int64_t n, int64_t inner, f
 /* sums (n) += Σ over the rows of x (rows, n). */
 void strata__sum_rows(const float *x, int64_t rows, int64_t n, double *sums);
 
+/* y (n) = beta·y + sums. */
+void strata__store_sums(float *y, float beta, const double *sums, int64_t n);
+
 #endif

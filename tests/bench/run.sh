@@ -70,7 +70,8 @@ ours() { # RANKS THREADS WORKLOAD [OPTIONS]
     shift 2
     for _ in 1 2 3; do
         [ "$threads" = 1 ] || export OMPI_MCA_hwloc_base_binding_policy=none
-        OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads launch "$ranks" bench_train "$@"
+        export OMP_NUM_THREADS="$threads" OPENBLAS_NUM_THREADS="$threads"
+        launch "$ranks" bench_train "$@"
     done | sort -k2,2 -rn | head -n 1
 }
 
